@@ -1,0 +1,1 @@
+"""Speed benchmarks: each prints a table for people and ends with one line of JSON."""

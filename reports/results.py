@@ -1,0 +1,97 @@
+"""A run as the reports see it: requests, their candidates in order, and every score of each.
+
+This is the one shape that tables, figures, HTML and JSON are made from. It is built from the run
+directory alone, so anything derived can be made again at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tts_eval.types import Cost, Failure, FinishReason, Metric, Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedMetric:
+    """One column of numbers: a metric as one verifier with one checkpoint reports it."""
+
+    key: str
+    """`VERIFIER_SPEC/METRIC`, e.g. `asr:base/wer`."""
+    verifier_key: str
+    """`VERIFIER_SPEC`, e.g. `asr:base`: where `CandidateResult.scores` has the score."""
+    metric: Metric
+    judge: str
+    """Full identity of the judging checkpoint."""
+    selected_on: bool
+    """Whether this verifier took part in choosing; if so the number flatters the search."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateResult:
+    """One candidate with everything known about it."""
+
+    index: int
+    seed: int
+    finish: FinishReason
+    failure: Failure | None
+    audio: str | None
+    """Path of the audio relative to the run directory."""
+    seconds: float
+    cost: Cost
+    rank: int
+    """0 is the chosen one; ties were broken by index."""
+    selection_score: float | None
+    """What the search ranked by; None for a failed candidate."""
+    scores: Mapping[str, Score]
+    """By verifier key."""
+
+    def value(self, judged: JudgedMetric) -> float:
+        """The metric's value; its `worst` when the clip could not be judged."""
+        score = self.scores.get(judged.verifier_key)
+        if score is None or score.failure is not None:
+            return judged.metric.worst
+        return score.values[judged.metric.name]
+
+    def is_scored(self, judged: JudgedMetric) -> bool:
+        """Whether the verifier gave a number, rather than a failure."""
+        score = self.scores.get(judged.verifier_key)
+        return score is not None and score.failure is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestResult:
+    """One request and its pool, ordered by candidate index. Every request has at least one candidate."""
+
+    id: str
+    text: str
+    group: str
+    speaker: str
+    candidates: tuple[CandidateResult, ...]
+
+    @property
+    def chosen(self) -> CandidateResult:
+        """What the search returned."""
+        return min(self.candidates, key=lambda candidate: candidate.rank)
+
+    @property
+    def first(self) -> CandidateResult:
+        """What one sample would have given: the candidate with index 0."""
+        return self.candidates[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResults:
+    """A whole run."""
+
+    name: str
+    suite: str
+    synthesizer: str
+    strategy: str
+    n: int
+    """Candidates per request."""
+    metrics: tuple[JudgedMetric, ...]
+    """Held-out judges first, then what was selected on."""
+    requests: tuple[RequestResult, ...]
+    run: Mapping[str, object]
+    """run.json: resolved config, versions, checksums, host."""

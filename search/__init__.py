@@ -1,0 +1,1 @@
+"""What spends the budget: strategies that choose among candidates."""

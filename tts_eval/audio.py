@@ -1,0 +1,148 @@
+"""Audio in, audio out: any file becomes a mono float32 `Clip`, resampled once per rate.
+
+Loudness is never touched: no peak or level normalisation, no trimming, no dithering.
+Channels are averaged. Reading uses libsndfile (WAV, FLAC, Ogg Vorbis/Opus, MP3), resampling soxr.
+Not handled: video containers, raw PCM.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from tts_eval.errors import AudioError
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+SILENCE_DBFS = -60.0
+
+
+class Clip:
+    """Immutable mono float32 samples with their rate; other rates are computed once and kept."""
+
+    def __init__(self, samples: np.ndarray, rate: int) -> None:
+        if rate <= 0:
+            raise AudioError(f"Sample rate is {rate}; expected a positive number of hertz.")
+        mono = to_mono(samples)
+        mono.setflags(write=False)
+        self.samples = mono
+        self.rate = rate
+        self._resampled: dict[int, np.ndarray] = {}
+
+    def __repr__(self) -> str:
+        return f"Clip({self.seconds:.2f} s at {self.rate} Hz)"
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.samples) / self.rate
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the 16-bit samples and the rate: what the audio *is*, wherever it is stored."""
+        digest = hashlib.sha256(f"{self.rate}:".encode())
+        digest.update(to_pcm16(self.samples).tobytes())
+        return digest.hexdigest()
+
+    def at(self, rate: int) -> np.ndarray:
+        """Samples at `rate` Hz, float32 [T]."""
+        if rate == self.rate:
+            return self.samples
+        if rate not in self._resampled:
+            import soxr
+
+            resampled = soxr.resample(self.samples, self.rate, rate).astype(np.float32)
+            resampled.setflags(write=False)
+            self._resampled[rate] = resampled
+        return self._resampled[rate]
+
+    def quantised(self) -> Clip:
+        """The clip as a 16-bit file would give it back, so that stored and fresh audio score alike."""
+        return Clip(to_pcm16(self.samples).astype(np.float32) / 32768.0, self.rate)
+
+    @property
+    def peak_dbfs(self) -> float:
+        """Largest absolute sample in dB of full scale; -inf for digital silence or no samples."""
+        peak = float(np.max(np.abs(self.samples), initial=0.0))
+        return 20.0 * float(np.log10(peak)) if peak > 0 else float("-inf")
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every sample is a number."""
+        return bool(np.isfinite(self.samples).all())
+
+
+AudioSource: TypeAlias = Clip | Path
+"""Audio in memory, or a file that is read when it is needed."""
+
+
+def load_clip(source: AudioSource) -> Clip:
+    """The clip itself; a path is read.
+
+    Raises:
+        AudioError: the file is missing or not audio.
+    """
+    return read_audio(source) if isinstance(source, Path) else source
+
+
+def to_mono(samples: np.ndarray) -> np.ndarray:
+    """Float32 [T] from int or float samples of shape [T] or [T, channels]."""
+    array = np.asarray(samples)
+    if array.ndim not in (1, 2):
+        raise AudioError(f"Audio has shape {array.shape}; expected [samples] or [samples, channels].")
+    if np.issubdtype(array.dtype, np.integer):
+        array = array / float(-np.iinfo(array.dtype).min or np.iinfo(array.dtype).max)
+    if array.ndim == 2:
+        array = array.mean(axis=1)
+    return np.array(array, dtype=np.float32)
+
+
+def to_pcm16(samples: np.ndarray) -> np.ndarray:
+    """Int16 samples, rounded to nearest and clipped at full scale; NaN becomes 0."""
+    scaled = np.nan_to_num(np.asarray(samples, dtype=np.float64)) * 32768.0
+    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+
+
+def read_audio(path: Path) -> Clip:
+    """The clip in `path`, at its own rate.
+
+    Raises:
+        AudioError: the file is missing, is not audio, or holds no samples.
+    """
+    import soundfile
+
+    if not path.is_file():
+        raise AudioError(f"No audio file at {path}.")
+    try:
+        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise AudioError(
+            f"{path} cannot be read as audio ({error}). "
+            f"Expected one of {', '.join(AUDIO_SUFFIXES)}; check the file with 'file {path.name}'."
+        ) from error
+    if not len(samples):
+        raise AudioError(f"{path} holds 0 samples; expected speech. Make the file again.")
+    return Clip(samples, rate)
+
+
+def write_audio(path: Path, clip: Clip) -> None:
+    """Write 16-bit audio; the format follows the suffix (.wav, .flac, .ogg ...)."""
+    import soundfile
+
+    try:
+        soundfile.write(path, to_pcm16(clip.samples), clip.rate)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
+        raise AudioError(f"Cannot write {path}: {error}. Use a .wav or .flac name in a writable folder.") from error
+
+
+def find_audio(folder: Path, stem: str) -> Path | None:
+    """The file `stem` + any known suffix in `folder`, or None."""
+    return next((path for path in _named(folder, stem) if path.is_file()), None)
+
+
+def _named(folder: Path, stem: str) -> Iterable[Path]:
+    return (folder / f"{stem}{suffix}" for suffix in AUDIO_SUFFIXES)

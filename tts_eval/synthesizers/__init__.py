@@ -1,0 +1,1 @@
+"""What proposes: synthesizers, each in a module of its own."""

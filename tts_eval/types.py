@@ -1,0 +1,218 @@
+"""The nouns, on one page.
+
+A `Request` asks for speech. A `Job` is one attempt at it (request, index, seed, sampling); a
+synthesizer turns a job into a `Candidate`. A verifier looks at an `Item` (request + candidate)
+and returns a `Score`. Whatever goes wrong with one clip becomes a `Failure` inside its candidate
+or score, never a missing row: the denominator of every mean is the number of requests asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal, Protocol
+
+import numpy as np
+
+from tts_eval.audio import AudioSource, Clip
+
+
+class FinishReason(StrEnum):
+    """How a candidate ended. The five are never merged."""
+
+    EOS = "eos"
+    LENGTH = "length"
+    REPETITION = "repetition"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+class FailureKind(StrEnum):
+    """Why a candidate or a score has no value."""
+
+    SYNTHESIS = "synthesis"
+    """The synthesizer raised, or has nothing for this request."""
+    MISSING = "missing"
+    """No audio where a file was expected."""
+    UNREADABLE = "unreadable"
+    """The file is not audio."""
+    EMPTY = "empty"
+    """Zero samples."""
+    NOT_FINITE = "not-finite"
+    """NaN or infinite samples."""
+    SILENT = "silent"
+    """Nothing above -60 dBFS."""
+    NO_REFERENCE = "no-reference"
+    """The request lacks what the verifier compares with (text, prompt audio)."""
+    VERIFIER = "verifier"
+    """The verifier raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One clip's problem, as a value."""
+
+    kind: FailureKind
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """What a candidate should sound like; every part is optional."""
+
+    audio: AudioSource | None = None
+    transcript: str | None = None
+    style: str | None = None
+    """An emotion label or a text description."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One thing to be said."""
+
+    id: str
+    text: str
+    language: str = "en"
+    prompt: Prompt | None = None
+    ground_truth: AudioSource | None = None
+    group: str = ""
+    """Named subset of the suite, for the breakdown in reports."""
+    speaker: str = ""
+    """Cluster for confidence intervals; requests of one speaker are not independent."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """How to sample. Each synthesizer documents what its temperature means."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 keeps every token."""
+    repetition_penalty: float = 1.0
+    max_seconds: float = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Exactly one candidate to make."""
+
+    request: Request
+    index: int
+    seed: int
+    sampling: Sampling
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What something cost; generator and verifiers apart. Add with `+`."""
+
+    tokens: int = 0
+    """Tokens or latents sampled; 0 for models that sample none."""
+    audio_seconds: float = 0.0
+    generator_seconds: float = 0.0
+    """Wall seconds of the synthesizer."""
+    verifier_seconds: float = 0.0
+    """Wall seconds of the verifiers."""
+    flops: float | None = None
+    """Model FLOPs; None where nobody counted them."""
+
+    def __add__(self, other: Cost) -> Cost:
+        counted = [flops for flops in (self.flops, other.flops) if flops is not None]
+        return Cost(
+            tokens=self.tokens + other.tokens,
+            audio_seconds=self.audio_seconds + other.audio_seconds,
+            generator_seconds=self.generator_seconds + other.generator_seconds,
+            verifier_seconds=self.verifier_seconds + other.verifier_seconds,
+            flops=sum(counted) if counted else None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Candidate:
+    """One attempt at a request: audio, or the failure that took its place."""
+
+    index: int
+    seed: int
+    sampling: Sampling
+    finish: FinishReason
+    clip: Clip | None = None
+    tokens: np.ndarray | None = None
+    """Token ids [T] or latents [T, D] where the model has any."""
+    cost: Cost = field(default_factory=Cost)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """What a verifier judges."""
+
+    request: Request
+    candidate: Candidate
+    partial: bool = False
+    """True while the candidate is still being generated."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """One number that a verifier reports, and how a set of them is summarised."""
+
+    name: str
+    higher_is_better: bool
+    worst: float
+    """Stands in for a clip that could not be judged."""
+    unit: Literal["rate", "score", "seconds", "log-prob"] = "score"
+    """"rate" prints as per cent."""
+    protocol: str = ""
+    """NAME@VERSION of the exact scoring rules."""
+    ratio_of: tuple[str, str] | None = None
+    """Summarise as sum(first) / sum(second) of these values, e.g. corpus WER; None means the mean."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What one verifier says of one candidate.
+
+    `values` has every metric of the verifier, plus whatever its `ratio_of` metrics need.
+    A failed score has no values; reports put each metric's `worst` in their place.
+    """
+
+    verifier: str
+    judge: str
+    """Checkpoint that did the judging."""
+    value: float | None
+    """The verifier's first metric."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
+    seconds: float = 0.0
+    """Wall seconds of this clip's share of the batch."""
+
+
+class Synthesizer(Protocol):
+    """Proposes candidates. Thread-unsafe unless it says otherwise."""
+
+    name: str
+    revision: str
+    """Changes whenever the same job could give other audio: weights, code or settings."""
+
+    def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
+        """One candidate per job, in order; a candidate depends on its own job alone."""
+        ...
+
+
+class Verifier(Protocol):
+    """Judges candidates."""
+
+    name: str
+    version: str
+    judge: str
+    metrics: tuple[Metric, ...]
+    """The first is the one that selects when nothing else is said."""
+    supports_partial: bool
+
+    def score(self, items: Sequence[Item]) -> list[Score]:
+        """One score per item, in order."""
+        ...

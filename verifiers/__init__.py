@@ -1,0 +1,1 @@
+"""What judges: ASR, speaker, quality, duration, and combinations of them."""

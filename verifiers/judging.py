@@ -1,0 +1,108 @@
+"""What every verifier does before its model runs: set aside the clips that cannot be judged.
+
+A missing, empty, silent or non-finite clip gets a typed failure here, once, in the same way for
+all verifiers. A model that raises on a batch is tried again clip by clip, so that one poisonous
+clip costs one failed score and not the batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tts_eval.audio import SILENCE_DBFS, Clip
+from tts_eval.types import Failure, FailureKind, Item, Score, Verifier
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a verifier's model found out about one clip."""
+
+    values: Mapping[str, float]
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+def unjudgeable(item: Item) -> Failure | None:
+    """Why no verifier can judge this item, or None when it can be judged."""
+    candidate = item.candidate
+    if candidate.failure is not None:
+        return candidate.failure
+    clip = candidate.clip
+    if clip is None:
+        return Failure(FailureKind.MISSING, "The candidate has no audio.")
+    return audio_failure(clip)
+
+
+def audio_failure(clip: Clip) -> Failure | None:
+    """Why a clip cannot be judged, or None."""
+    if not len(clip.samples):
+        return Failure(FailureKind.EMPTY, "The clip has 0 samples.")
+    if not clip.is_finite:
+        return Failure(FailureKind.NOT_FINITE, "The clip has NaN or infinite samples.")
+    if clip.peak_dbfs < SILENCE_DBFS:
+        return Failure(FailureKind.SILENT, f"Nothing in the clip is above {SILENCE_DBFS:.0f} dBFS.")
+    return None
+
+
+def clip_of(item: Item) -> Clip:
+    """The clip of an item that `unjudgeable` let pass."""
+    clip = item.candidate.clip
+    assert clip is not None
+    return clip
+
+
+def judge(
+    verifier: Verifier,
+    items: Sequence[Item],
+    model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]],
+) -> list[Score]:
+    """One score per item: failures for what cannot be judged, `model`'s word on the rest.
+
+    `model` gets the judgeable items in one call and returns one result per item, in order.
+    """
+    failures = [unjudgeable(item) for item in items]
+    good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+    started = time.perf_counter()
+    results = iter(_isolate(verifier, good, model) if good else [])
+    share = (time.perf_counter() - started) / max(len(good), 1)
+    return [
+        failed_score(verifier, failure) if failure is not None else _score(verifier, next(results), share)
+        for failure in failures
+    ]
+
+
+def failed_score(verifier: Verifier, failure: Failure, seconds: float = 0.0) -> Score:
+    """A score without a value."""
+    return Score(verifier=verifier.name, judge=verifier.judge, value=None, failure=failure, seconds=seconds)
+
+
+def _score(verifier: Verifier, result: Judgement | Failure, seconds: float) -> Score:
+    if isinstance(result, Failure):
+        return failed_score(verifier, result, seconds)
+    return Score(
+        verifier=verifier.name,
+        judge=verifier.judge,
+        value=result.values[verifier.metrics[0].name],
+        values=result.values,
+        details=result.details,
+        seconds=seconds,
+    )
+
+
+def _isolate(
+    verifier: Verifier,
+    items: Sequence[Item],
+    model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]],
+) -> Sequence[Judgement | Failure]:
+    try:
+        return model(items)
+    except Exception as error:  # a model may raise anything; the clip that made it do so is found below
+        if len(items) == 1:
+            item = items[0]
+            logger.warning("%s failed on %s #%d: %s", verifier.name, item.request.id, item.candidate.index, error)
+            return [Failure(FailureKind.VERIFIER, f"{type(error).__name__}: {error}")]
+        return [result for item in items for result in _isolate(verifier, [item], model)]
