@@ -8,6 +8,7 @@ Not handled: video containers, raw PCM.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -129,14 +130,26 @@ def read_audio(path: Path) -> Clip:
     return Clip(samples, rate)
 
 
-def write_audio(path: Path, clip: Clip) -> None:
-    """Write 16-bit audio; the format follows the suffix (.wav, .flac, .ogg ...)."""
+def encode_audio(clip: Clip, container: str) -> bytes:
+    """A 16-bit audio file in memory; `container` is libsndfile's name for it: WAV, FLAC, OGG ...
+
+    Raises:
+        AudioError: libsndfile cannot write that container.
+    """
     import soundfile
 
+    buffer = io.BytesIO()
     try:
-        soundfile.write(path, to_pcm16(clip.samples), clip.rate)
-    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise AudioError(f"Cannot write {path}: {error}. Use a .wav or .flac name in a writable folder.") from error
+        soundfile.write(buffer, to_pcm16(clip.samples), clip.rate, format=container)
+    except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
+        raise AudioError(f"Cannot encode {clip!r} as {container}: {error}. Use .wav or .flac.") from error
+    return buffer.getvalue()
+
+
+def write_audio(path: Path, clip: Clip) -> None:
+    """Write 16-bit audio; the container follows the suffix (.wav, .flac, .ogg, .mp3)."""
+    # Through memory, so that a full disk is an OSError with its number, not libsndfile's "system error".
+    path.write_bytes(encode_audio(clip, path.suffix.lstrip(".").upper()))
 
 
 def find_audio(folder: Path, stem: str) -> Path | None:

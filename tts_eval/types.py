@@ -192,11 +192,17 @@ class Score:
 
 
 class Synthesizer(Protocol):
-    """Proposes candidates. Thread-unsafe unless it says otherwise."""
+    """Proposes candidates."""
 
-    name: str
-    revision: str
-    """Changes whenever the same job could give other audio: weights, code or settings."""
+    @property
+    def name(self) -> str:
+        """Registry name."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """Changes whenever the same job could give other audio: weights, code or settings."""
+        ...
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job, in order; a candidate depends on its own job alone."""
@@ -206,13 +212,31 @@ class Synthesizer(Protocol):
 class Verifier(Protocol):
     """Judges candidates."""
 
-    name: str
-    version: str
-    judge: str
-    metrics: tuple[Metric, ...]
-    """The first is the one that selects when nothing else is said."""
-    supports_partial: bool
+    @property
+    def name(self) -> str:
+        """Registry name."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same clip could get another score."""
+        ...
+
+    @property
+    def judge(self) -> str:
+        """The checkpoint that judges, with everything that decides its word."""
+        ...
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What it reports; the first is the one that selects when nothing else is said."""
+        ...
+
+    @property
+    def supports_partial(self) -> bool:
+        """Whether it can judge a candidate that is still being generated."""
+        ...
 
     def score(self, items: Sequence[Item]) -> list[Score]:
-        """One score per item, in order."""
+        """One score per item, in order; the score of an item depends on that item alone."""
         ...

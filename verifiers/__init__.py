@@ -1,1 +1,28 @@
-"""What judges: ASR, speaker, quality, duration, and combinations of them."""
+"""What judges: verifiers by name, each in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tts_eval.registry import Registry, parse_spec
+from tts_eval.types import Verifier
+
+verifiers: Registry[Callable[[str], Verifier]] = Registry(
+    "verifier", "verifiers", entry_point_group="tts_eval.verifiers"
+)
+verifiers.add("asr", "verifiers.asr:create", "WER and text likelihood; asr:[BACKEND:]MODEL[:exact]")
+verifiers.add("speaker", "verifiers.speaker:create", "speaker similarity to the prompt (SIM-o)")
+verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808")
+verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
+verifiers.add("fake", "verifiers.fake:create", "zero crossings, for tests")
+
+
+def load_verifier(spec: str) -> Verifier:
+    """The verifier that `NAME` or `NAME:ARGUMENT` describes, with its model loaded.
+
+    Raises:
+        UnknownNameError: no verifier of that name.
+        ConfigError: the argument is wrong.
+    """
+    name, argument = parse_spec(spec)
+    return verifiers.load(name)(argument)

@@ -7,15 +7,14 @@ clip costs one failed score and not the batch.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tts_eval.audio import SILENCE_DBFS, Clip
+from tts_eval.audio import Clip
+from tts_eval.execution import isolate
+from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Score, Verifier
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,6 @@ def unjudgeable(item: Item) -> Failure | None:
     return audio_failure(clip)
 
 
-def audio_failure(clip: Clip) -> Failure | None:
-    """Why a clip cannot be judged, or None."""
-    if not len(clip.samples):
-        return Failure(FailureKind.EMPTY, "The clip has 0 samples.")
-    if not clip.is_finite:
-        return Failure(FailureKind.NOT_FINITE, "The clip has NaN or infinite samples.")
-    if clip.peak_dbfs < SILENCE_DBFS:
-        return Failure(FailureKind.SILENT, f"Nothing in the clip is above {SILENCE_DBFS:.0f} dBFS.")
-    return None
-
-
 def clip_of(item: Item) -> Clip:
     """The clip of an item that `unjudgeable` let pass."""
     clip = item.candidate.clip
@@ -67,7 +55,7 @@ def judge(
     failures = [unjudgeable(item) for item in items]
     good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
     started = time.perf_counter()
-    results = iter(_isolate(verifier, good, model) if good else [])
+    results = iter(isolate(model, good, _verifier_failure) if good else [])
     share = (time.perf_counter() - started) / max(len(good), 1)
     return [
         failed_score(verifier, failure) if failure is not None else _score(verifier, next(results), share)
@@ -93,16 +81,8 @@ def _score(verifier: Verifier, result: Judgement | Failure, seconds: float) -> S
     )
 
 
-def _isolate(
-    verifier: Verifier,
-    items: Sequence[Item],
-    model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]],
-) -> Sequence[Judgement | Failure]:
-    try:
-        return model(items)
-    except Exception as error:  # a model may raise anything; the clip that made it do so is found below
-        if len(items) == 1:
-            item = items[0]
-            logger.warning("%s failed on %s #%d: %s", verifier.name, item.request.id, item.candidate.index, error)
-            return [Failure(FailureKind.VERIFIER, f"{type(error).__name__}: {error}")]
-        return [result for item in items for result in _isolate(verifier, [item], model)]
+def _verifier_failure(item: Item, error: Exception) -> Failure:
+    return Failure(
+        FailureKind.VERIFIER,
+        f"{type(error).__name__} on '{item.request.id}' #{item.candidate.index}: {error}",
+    )

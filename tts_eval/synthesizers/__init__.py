@@ -1,1 +1,26 @@
-"""What proposes: synthesizers, each in a module of its own."""
+"""What proposes: synthesizers by name, each in a module of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tts_eval.registry import Registry, parse_spec
+from tts_eval.types import Synthesizer
+
+synthesizers: Registry[Callable[[str], Synthesizer]] = Registry(
+    "synthesizer", "synthesizers", entry_point_group="tts_eval.synthesizers"
+)
+synthesizers.add("piper", "tts_eval.synthesizers.piper:create", "VITS voices; piper or piper:VOICE.onnx[@SPEAKER]")
+synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
+synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
+
+
+def load_synthesizer(spec: str) -> Synthesizer:
+    """The synthesizer that `NAME` or `NAME:ARGUMENT` describes, with its model loaded.
+
+    Raises:
+        UnknownNameError: no synthesizer of that name.
+        ConfigError: the argument is wrong.
+    """
+    name, argument = parse_spec(spec)
+    return synthesizers.load(name)(argument)

@@ -1,0 +1,72 @@
+"""More judges for a run that exists: its audio is judged as it lies, nothing is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.runner import JUDGED_AT_ONCE, Progress, Quiet
+from tts_eval.audio import read_audio
+from tts_eval.errors import AudioError
+from tts_eval.execution import batched
+from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, read_requests, write_manifest
+from tts_eval.records import candidate_from_row
+from tts_eval.store import Row, RunStore
+from tts_eval.stored import StoredVerifier
+from tts_eval.types import Failure, FailureKind, FinishReason, Item, Request
+from verifiers import load_verifier
+
+
+def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = None) -> None:
+    """Judge every stored candidate of the run in `folder` with `judges`, and note them in run.json.
+
+    Raises:
+        StoreError: there is no run in `folder`, or it cannot be written.
+        ConfigError, UnknownNameError: a judge cannot be loaded.
+    """
+    progress = progress or Quiet()
+    RunStore.read(folder)  # says so where there is no run, before a folder is made
+    loaded = {spec: load_verifier(spec) for spec in dict.fromkeys(judges)}
+    with RunStore.create(folder) as store:
+        manifest = read_manifest(store)
+        items = list(_stored_items(store, manifest))
+        for spec, verifier in loaded.items():
+            label = f"judge {spec}"
+            progress.start(label, len(items))
+            stored = StoredVerifier(verifier, store, advance=partial(progress.advance, label))
+            for batch in batched(items, JUDGED_AT_ONCE):
+                stored.score(batch)
+        records = {spec: VerifierRecord.of(verifier) for spec, verifier in loaded.items()}
+        write_manifest(
+            store,
+            replace(
+                manifest,
+                judges=tuple(dict.fromkeys([*manifest.judges, *loaded])),
+                verifiers={**manifest.verifiers, **records},
+            ),
+        )
+
+
+def _stored_items(store: RunStore, manifest: Manifest) -> list[Item]:
+    return [
+        _item(store, record.request, row)
+        for record in read_requests(store)
+        for row in manifest.candidate_rows(store, record)
+        if row is not None
+    ]
+
+
+def _item(store: RunStore, request: Request, row: Row) -> Item:
+    if not row["audio"]:
+        return Item(request=request, candidate=candidate_from_row(row, None))
+    try:
+        return Item(request=request, candidate=candidate_from_row(row, read_audio(store.folder / row["audio"])))
+    except AudioError as error:
+        candidate = replace(
+            candidate_from_row(row, None),
+            finish=FinishReason.FAILED,
+            failure=Failure(FailureKind.UNREADABLE, f"{error} Run 'tts-eval run' again to make it anew."),
+        )
+        return Item(request=request, candidate=candidate)

@@ -1,0 +1,158 @@
+"""Takes a suite through search and judging, into a run directory that can always go on.
+
+    requests -> strategy (synthesizer <-> selecting verifiers) -> every candidate past every judge
+
+Synthesizer and verifiers are wrapped so that the run store remembers what they did; running the
+same command again on the same folder continues, and a larger N, another rule, temperature or judge
+reuses all that fits. One folder has one suite, one synthesizer and one run seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks.suite import Suite, load_suite
+from search.outcome import OutcomeVerifier
+from search.selection import Rule, parse_rule
+from search.strategy import Budget, SearchResult, strategies
+from tts_eval.config import RunConfig
+from tts_eval.errors import ConfigError
+from tts_eval.execution import SerialExecutor, batched
+from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
+from tts_eval.provenance import describe
+from tts_eval.records import synthesizer_identity
+from tts_eval.store import RunStore
+from tts_eval.stored import StoredSynthesizer, StoredVerifier
+from tts_eval.synthesizers import load_synthesizer
+from tts_eval.types import Item, Sampling, Verifier
+from verifiers import load_verifier
+
+BATCH = 16
+"""Candidates per stored part: what a kill can cost."""
+JUDGED_AT_ONCE = 64
+
+
+class Progress(Protocol):
+    """Hears how far the phases of a run are."""
+
+    def start(self, phase: str, total: int) -> None:
+        """A phase has begun."""
+        ...
+
+    def advance(self, phase: str, amount: int) -> None:
+        """`amount` more items of the phase are done."""
+        ...
+
+
+class Quiet:
+    """Progress that nobody watches."""
+
+    def start(self, phase: str, total: int) -> None:
+        """Ignore it."""
+
+    def advance(self, phase: str, amount: int) -> None:
+        """Ignore it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a run is made of, loaded."""
+
+    suite: Suite
+    rule: Rule
+    judges: tuple[str, ...]
+    verifiers: Mapping[str, Verifier]
+    """By spec: the rule's and the judges'."""
+
+
+def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
+    """Do what `config` says in the folder `out`, or finish what was begun there.
+
+    Raises:
+        ConfigError: settings are wrong, or differ from what `out` was begun with.
+        DataError: the suite's data are not as expected.
+        StoreError: `out` cannot be written.
+    """
+    progress = progress or Quiet()
+    parts = load_parts(config)
+    synthesizer = load_synthesizer(config.synth)
+    strategy = strategies.load(config.strategy)(
+        sampling=Sampling(temperature=config.temperature, max_seconds=config.max_seconds), run_seed=config.seed
+    )
+    with RunStore.create(out) as store:
+        manifest = Manifest(
+            suite=parts.suite.name,
+            synthesizer=synthesizer_identity(synthesizer),
+            config=config,
+            judges=parts.judges,
+            verifiers={spec: VerifierRecord.of(verifier) for spec, verifier in parts.verifiers.items()},
+            provenance=describe(),
+        )
+        _check_same_run(store, manifest)
+        write_requests(store, parts.suite.requests)
+        write_manifest(store, manifest)
+        total = len(parts.suite.requests) * config.n
+        progress.start("generate", total)
+        stored = StoredSynthesizer(
+            synthesizer,
+            store,
+            SerialExecutor(),
+            batch=BATCH,
+            advance=partial(progress.advance, "generate"),
+        )
+        outcome = OutcomeVerifier(
+            parts.rule,
+            {spec: _stored_verifier(spec, parts, store, progress, total, "select") for spec in parts.rule.verifiers},
+        )
+        budget = Budget(candidates=config.n)
+        results = list(strategy.search(parts.suite.requests, stored, outcome, budget))
+        judge_all(results, parts, store, progress)
+
+
+def load_parts(config: RunConfig) -> Parts:
+    """Suite, rule and verifiers of a config; cheap checks come before models are loaded."""
+    suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
+    rule = parse_rule(config.verifier)
+    judges = config.judge or suite.judges
+    specs = dict.fromkeys([*rule.verifiers, *judges])
+    return Parts(suite=suite, rule=rule, judges=judges, verifiers={spec: load_verifier(spec) for spec in specs})
+
+
+def judge_all(results: list[SearchResult], parts: Parts, store: RunStore, progress: Progress) -> None:
+    """Score every candidate with every judge that took no part in the search."""
+    items = [Item(request=r.request, candidate=candidate) for r in results for candidate in r.candidates]
+    for spec in parts.judges:
+        if spec in parts.rule.verifiers:
+            continue
+        verifier = _stored_verifier(spec, parts, store, progress, len(items), "judge")
+        for batch in batched(items, JUDGED_AT_ONCE):
+            verifier.score(batch)
+
+
+def _stored_verifier(
+    spec: str, parts: Parts, store: RunStore, progress: Progress, total: int, phase: str
+) -> StoredVerifier:
+    label = f"{phase} {spec}"
+    progress.start(label, total)
+    return StoredVerifier(parts.verifiers[spec], store, advance=partial(progress.advance, label))
+
+
+def _check_same_run(store: RunStore, manifest: Manifest) -> None:
+    if not (store.folder / "run.json").exists():
+        return
+    before = read_manifest(store)
+    problems = [
+        f"{store.folder} was begun with {name} '{old}', now it is '{new}'. Give another --out."
+        for name, old, new in (
+            ("suite", before.suite, manifest.suite),
+            ("synthesizer", before.synthesizer, manifest.synthesizer),
+            ("seed", before.config.seed, manifest.config.seed),
+        )
+        if old != new
+    ]
+    if problems:
+        raise ConfigError(problems)

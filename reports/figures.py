@@ -1,0 +1,198 @@
+"""The best@k figure: what each further candidate buys, by every judge.
+
+One small panel per metric and judge; judges of the same metric stand side by side and share their
+y axis, so that what the selecting judge promises can be compared with what the held-out one sees.
+Lines differ in dash as well as in colour (Okabe-Ito), for print and for colour-blind readers.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reports.summary import MetricSummary, Summary
+from reports.tables import HELD_OUT, SELECTED_ON, shown_points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANEL_INCHES = (3.3, 2.5)
+COLOURS: Mapping[str, str] = {"selected": "#0072b2", "oracle": "#d55e00", "random": "#767676"}
+INK, GRID = "#1f2328", "#d8dee4"
+STYLE: dict[Any, Any] = {
+    "font.size": 8.0, "axes.titlesize": 8.5, "axes.labelsize": 8.0, "legend.fontsize": 8.0,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.edgecolor": INK,
+    "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "grid.color": GRID, "grid.linewidth": 0.6,
+    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "best-at-k",
+}  # fmt: skip
+SVG_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+FORMATS = ("svg", "png", "pdf")
+
+
+def save_best_at_k(summary: Summary, path: Path) -> None:
+    """Write the figure of all metrics; the format follows the suffix (.svg, .png or .pdf).
+
+    Raises:
+        ValueError: the run has no metrics, so there is nothing to draw.
+    """
+    import matplotlib
+
+    with matplotlib.rc_context({**STYLE, "svg.fonttype": "path"}):
+        figure = _figure(summary)
+        metadata: dict[str, Any] = (
+            {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else {}
+        )
+        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata)
+
+
+def panels_svg(summary: Summary) -> list[str]:
+    """One `<svg>` element per panel, to be laid out by a page: text as text, colours as CSS variables.
+
+    The variables are --ink, --rule, --selected, --oracle and --random.
+    """
+    import matplotlib
+
+    ordered = ordered_metrics(summary)
+    panels = []
+    for index, metric in enumerate(ordered):
+        with matplotlib.rc_context({**STYLE, "svg.hashsalt": f"panel-{index}"}):
+            figure = _new_figure(1, 1)
+            axes = figure.subplots()
+            _draw(axes, metric, _limits(metric, ordered))
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", transparent=True, metadata=SVG_METADATA)
+        panels.append(_inline(buffer.getvalue(), _title(metric)))
+    return panels
+
+
+def curve_csv(summary: Summary) -> str:
+    """The figure's data: one line per metric and k."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["metric", "role", "k", "selected", "low", "high", "oracle", "random"])
+    for metric in summary.metrics:
+        curves = metric.curves
+        role = "selected-on" if metric.judged.selected_on else "held-out"
+        for index, value in enumerate(curves.selected):
+            low, high = curves.intervals[index] or ("", "")
+            row = [value, low, high, curves.oracle[index], curves.random]
+            writer.writerow([metric.judged.key, role, index + 1, *("" if cell is None else cell for cell in row)])
+    return buffer.getvalue()
+
+
+def ordered_metrics(summary: Summary) -> list[MetricSummary]:
+    """The metrics with judges of the same metric side by side, in order of first appearance."""
+    names = list(dict.fromkeys(metric.judged.metric.name for metric in summary.metrics))
+    return sorted(summary.metrics, key=lambda metric: names.index(metric.judged.metric.name))
+
+
+def _figure(summary: Summary) -> Figure:
+    ordered = ordered_metrics(summary)
+    if not ordered:
+        raise ValueError(f"Run '{summary.run}' has no metrics; score it before drawing best@k.")
+    columns = 2 if len(ordered) in (2, 4) else min(len(ordered), 3)
+    rows = -(-len(ordered) // columns)
+    figure = _new_figure(rows, columns)
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, metric in zip(grid, ordered, strict=False):
+        _draw(axes, metric, _limits(metric, ordered))
+    for axes in grid[len(ordered) :]:
+        axes.set_axis_off()
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
+def _new_figure(rows: int, columns: int) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> None:
+    curves, scale = metric.curves, _scale(metric)
+    points = range(1, len(curves.selected) + 1)
+    selected, oracle = _scaled(curves.selected, scale), _scaled(curves.oracle, scale)
+    lows = _scaled([interval.low if interval else None for interval in curves.intervals], scale)
+    highs = _scaled([interval.high if interval else None for interval in curves.intervals], scale)
+    markers = [k - 1 for k in shown_points(len(points))]
+
+    axes.fill_between(points, lows, highs, color=COLOURS["selected"], alpha=0.16, linewidth=0, label="95 % interval")
+    axes.plot(points, selected, color=COLOURS["selected"], linewidth=1.7, marker="o", markersize=3.5, markevery=markers,
+              label="selected by the run")  # fmt: skip
+    axes.plot(points, oracle, color=COLOURS["oracle"], linewidth=1.3, linestyle=(0, (5, 2)), label="oracle")
+    axes.plot(points, _scaled([curves.random] * len(points), scale), color=COLOURS["random"], linewidth=1.3,
+              linestyle=(0, (1, 1.6)), label="random")  # fmt: skip
+
+    axes.set_xscale("log", base=2)
+    axes.set_xticks([k + 1 for k in markers], [str(k + 1) for k in markers])
+    axes.minorticks_off()
+    axes.set_xlim(1, max(len(points), 1.01))
+    axes.set_ylim(*limits)
+    axes.set_xlabel("candidates, k")
+    axes.set_ylabel(_axis_label(metric))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.set_title(_title(metric), loc="left", fontweight="bold" if not metric.judged.selected_on else "normal")
+
+
+def _limits(metric: MetricSummary, among: Sequence[MetricSummary]) -> tuple[float, float]:
+    """Range of y shared by all judges of the same metric."""
+    values: list[float] = []
+    for other in among:
+        if other.judged.metric.name == metric.judged.metric.name:
+            curves = other.curves
+            bounds = [bound for interval in curves.intervals if interval for bound in interval]
+            values += [
+                value for value in (*curves.selected, *curves.oracle, curves.random, *bounds) if value is not None
+            ]
+    low, high = min(values, default=0.0) * _scale(metric), max(values, default=1.0) * _scale(metric)
+    margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
+    # Errors are read against zero; similarities and opinion scores are not.
+    is_error = metric.judged.metric.unit == "rate" and not metric.judged.metric.higher_is_better
+    return (0.0 if is_error else low - margin), high + margin
+
+
+def _title(metric: MetricSummary) -> str:
+    role = SELECTED_ON if metric.judged.selected_on else HELD_OUT
+    return f"{metric.judged.metric.name} by {metric.judged.verifier_key} ({role})"
+
+
+def _axis_label(metric: MetricSummary) -> str:
+    definition = metric.judged.metric
+    unit = {"rate": ", %", "seconds": ", s"}.get(definition.unit, "")
+    return f"{definition.name}{unit} ({'higher' if definition.higher_is_better else 'lower'} is better)"
+
+
+def _scale(metric: MetricSummary) -> float:
+    return 100.0 if metric.judged.metric.unit == "rate" else 1.0
+
+
+def _scaled(values: Sequence[float | None], scale: float) -> list[float]:
+    return [float("nan") if value is None else scale * value for value in values]
+
+
+def _inline(document: str, title: str) -> str:
+    """The `<svg>` element of a matplotlib document, fit to stand in a page with others of its kind."""
+    from markupsafe import escape
+
+    svg = document[document.index("<svg") :]
+    # Its style sheet addresses every element of the page, its ids repeat from figure to figure.
+    svg = re.sub(r"<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r"url\(#([^)]+)\)", svg)) | set(re.findall(r'href="#([^"]+)"', svg))
+    svg = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", svg)
+    svg = re.sub(r"font: ([^;\"]*?)'[^\"]*?(?=[;\"])", r"font: \1system-ui, sans-serif", svg)
+    variables = {**COLOURS, "ink": INK, "rule": GRID}
+    for name, colour in variables.items():
+        svg = svg.replace(colour, f"var(--{name}, {colour})")
+    opening = f'<svg role="img" aria-label="{escape(title)}" class="panel"'
+    return re.sub(r"<svg", lambda _: opening, svg, count=1).strip()

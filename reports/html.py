@@ -1,0 +1,258 @@
+"""The report as one HTML file that needs no other: numbers first, then every clip, worst first.
+
+The page carries its style, script, figure and audio; its content security policy lets nothing else
+in and runs no script but its own. Chosen clips play without JavaScript; the others wait as base64
+in inert script blocks until they are near the screen, so that a page with hundreds of clips opens
+at once.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from reports.figures import COLOURS, panels_svg
+from reports.formatting import number
+from reports.players import Encoded, encode, link
+from reports.pools import clip_value
+from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.summary import Summary
+from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
+from tts_eval.errors import AudioError
+from tts_eval.text import AlignedChunk, load_protocol, protocols
+
+logger = logging.getLogger(__name__)
+
+AudioMode: TypeAlias = Literal["embed", "link", "none"]
+"""Audio inside the page, as links to the run's files, or left out."""
+
+TEMPLATES = Path(__file__).parent / "templates"
+TRANSCRIPT = "transcript"
+"""Key of `Score.details` under which a recogniser says what it heard."""
+HEAVY_MEGABYTES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Player:
+    """How a clip is played: `source` at once, or `block`, the id of the base64 that becomes its source."""
+
+    label: str
+    source: str = ""
+    block: str = ""
+    problem: str = ""
+    """Why there is nothing to play."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreView:
+    """One number of one clip."""
+
+    name: str
+    judge: str
+    value: str
+    held_out: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptView:
+    """What one recogniser heard, beside what was asked for."""
+
+    judge: str
+    held_out: bool
+    chunks: tuple[AlignedChunk, ...]
+    plain: str
+    """The transcript as it is, where it cannot be aligned."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipView:
+    """One candidate as the page shows it."""
+
+    role: Literal["chosen", "single", "rejected"]
+    candidate: CandidateResult
+    player: Player
+    scores: tuple[ScoreView, ...]
+    transcripts: tuple[TranscriptView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestView:
+    """One request: its chosen clip, the first clip unless that was chosen, and the others by rank."""
+
+    request: RequestResult
+    chosen: ClipView
+    single: ClipView | None
+    rejected: tuple[ClipView, ...]
+    worst: str
+    """The number that the page sorts by."""
+
+
+def render_html(results: RunResults, summary: Summary, run_dir: Path, *, audio: AudioMode = "embed") -> str:
+    """The whole page as text.
+
+    Args:
+        results: the run.
+        summary: its numbers.
+        run_dir: where the audio files are; the page is meant for a folder directly inside it.
+        audio: where the players get their sound from.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    blocks: dict[str, Encoded] = {}
+    views = [_request(request, results, partial(_player, run_dir, audio, blocks)) for request in worst_first(results)]
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
+    page = environment.get_template("report.html.j2").render(
+        summary=summary,
+        headline=headline(summary),
+        metrics=metrics_table(summary),
+        coverage=coverage_table(summary),
+        groups=groups_table(summary),
+        curve=curve_table(summary),
+        cost=cost_table(summary),
+        panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
+        requests=views,
+        group_names=sorted({request.group for request in results.requests} - {""}),
+        sorted_by=_sort_label(results),
+        blocks=blocks,
+        provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
+        policy=_policy(script, audio),
+        style=Markup(f":root{{{colours}}}\n" + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+    )
+    if len(page) > HEAVY_MEGABYTES * 2**20:
+        logger.warning("the report is %d MB; audio='link' keeps the audio out of it", len(page) // 2**20)
+    return page
+
+
+def worst_first(results: RunResults) -> list[RequestResult]:
+    """Requests by how bad the chosen clip is: unjudged ones, then by the first held-out error rate, then the rest."""
+    order = _sort_metrics(results)
+
+    def badness(request: RequestResult) -> tuple[tuple[float, float], ...]:
+        return tuple(_badness(request.chosen, judged) for judged in order)
+
+    return sorted(results.requests, key=badness)
+
+
+def _badness(candidate: CandidateResult, judged: JudgedMetric) -> tuple[float, float]:
+    value = clip_value(candidate, judged)
+    if value is None:
+        return 0.0, 0.0
+    return 1.0, value if judged.metric.higher_is_better else -value
+
+
+def _sort_metrics(results: RunResults) -> list[JudgedMetric]:
+    def priority(judged: JudgedMetric) -> tuple[bool, bool]:
+        return judged.selected_on, judged.metric.unit != "rate" or judged.metric.higher_is_better
+
+    return sorted(results.metrics, key=priority)
+
+
+def _sort_label(results: RunResults) -> str:
+    order = _sort_metrics(results)
+    return f"{order[0].metric.name} by {order[0].verifier_key}" if order else ""
+
+
+def _request(
+    request: RequestResult, results: RunResults, player: Callable[[RequestResult, CandidateResult, bool], Player]
+) -> RequestView:
+    def view(candidate: CandidateResult, role: Literal["chosen", "single", "rejected"]) -> ClipView:
+        return ClipView(
+            role,
+            candidate,
+            player(request, candidate, role == "chosen"),
+            tuple(_score(candidate, judged) for judged in results.metrics),
+            tuple(_transcripts(request.text, candidate, results)),
+        )
+
+    chosen, first = request.chosen, request.first
+    others = [entry for entry in request.candidates if entry is not chosen and entry is not first]
+    rest = sorted(others, key=lambda entry: entry.rank)
+    order = _sort_metrics(results)
+    return RequestView(
+        request,
+        view(chosen, "chosen"),
+        view(first, "single") if first is not chosen else None,
+        tuple(view(candidate, "rejected") for candidate in rest),
+        f"{order[0].metric.name} {_shown(chosen, order[0])}" if order else "",
+    )
+
+
+def _score(candidate: CandidateResult, judged: JudgedMetric) -> ScoreView:
+    score = candidate.scores.get(judged.verifier_key)
+    failure = score.failure if score is not None else None
+    problem = f"{failure.kind.value}: {failure.message}" if failure else "" if score else "not judged"
+    return ScoreView(
+        judged.metric.name, judged.verifier_key, _shown(candidate, judged), not judged.selected_on, problem
+    )
+
+
+def _shown(candidate: CandidateResult, judged: JudgedMetric) -> str:
+    value = clip_value(candidate, judged)
+    if value is None:
+        return f"failed, counts as {number(judged.metric.worst, judged.metric)}"
+    return number(value, judged.metric)
+
+
+def _transcripts(text: str, candidate: CandidateResult, results: RunResults) -> Iterator[TranscriptView]:
+    """One per recogniser, by the protocol of its first metric that has one."""
+    by_verifier: Mapping[str, JudgedMetric] = {
+        judged.verifier_key: judged for judged in reversed(results.metrics) if judged.metric.protocol in protocols
+    }
+    for key in dict.fromkeys(judged.verifier_key for judged in results.metrics):
+        score = candidate.scores.get(key)
+        if key in by_verifier and score is not None and TRANSCRIPT in score.details:
+            judged, heard = by_verifier[key], score.details[TRANSCRIPT]
+            yield TranscriptView(key, not judged.selected_on, _aligned(text, heard, judged.metric.protocol), heard)
+
+
+def _aligned(text: str, heard: str, protocol: str) -> tuple[AlignedChunk, ...]:
+    loaded = load_protocol(protocol)
+    return tuple(loaded.alignment(text, heard)) if loaded.reference(text) else ()
+
+
+def _player(
+    run_dir: Path, audio: AudioMode, blocks: dict[str, Encoded], request: RequestResult, candidate: CandidateResult,
+    at_once: bool,
+) -> Player:  # fmt: skip
+    label = f"{request.id}, candidate {candidate.index}"
+    if candidate.audio is None:
+        return Player(label, problem="There is no audio of this candidate.")
+    if audio == "none":
+        return Player(label, problem="Audio was left out of this page.")
+    if audio == "link":
+        return Player(label, source=link(candidate.audio, up=1))
+    try:
+        encoded = encode(run_dir / candidate.audio)
+    except AudioError as error:
+        logger.warning("no player for %s: %s", label, error)
+        return Player(label, problem=str(error))
+    if at_once:
+        return Player(label, source=encoded.uri)
+    block = f"audio-{len(blocks)}"
+    blocks[block] = encoded
+    return Player(label, block=block)
+
+
+def _policy(script: str, audio: AudioMode) -> str:
+    """A content security policy that runs this very script and loads nothing from outside."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    media = "data: blob:" if audio != "link" else "'self' file:"
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        f"img-src data:; media-src {media}; base-uri 'none'; form-action 'none'"
+    )

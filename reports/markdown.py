@@ -1,0 +1,38 @@
+"""The report as Markdown, for pull requests and logs: the same tables, and a link to the figure."""
+
+from __future__ import annotations
+
+from reports.summary import Summary
+from reports.tables import (
+    cost_table,
+    coverage_table,
+    curve_table,
+    escape_markdown,
+    groups_table,
+    headline,
+    metrics_table,
+    to_markdown,
+)
+
+
+def render_markdown(summary: Summary, figure: str | None) -> str:
+    """The whole report; `figure` is the path of the best@k image relative to the report."""
+    title = f"# {escape_markdown(summary.run)}"
+    facts = (
+        f"Suite {summary.suite}; synthesizer {summary.synthesizer}; "
+        f"strategy {summary.strategy}; {summary.n} candidates per request."
+    )
+    image = (
+        [f"## best@k curves\n\n![Expected metric of the best of k candidates, for every k]({figure})"] if figure else []
+    )
+    tables = [coverage_table(summary), metrics_table(summary), groups_table(summary)]
+    closing = [curve_table(summary), cost_table(summary)]
+    parts = [
+        title,
+        escape_markdown(headline(summary)),
+        escape_markdown(facts),
+        *(to_markdown(table) for table in tables if table is not None),
+        *image,
+        *(to_markdown(table) for table in closing if table is not None),
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,45 @@
+"""Everything under `RUN/report`, made again from the run at any time."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+from reports.figures import FORMATS, curve_csv, save_best_at_k
+from reports.html import AudioMode, render_html
+from reports.markdown import render_markdown
+from reports.results import RunResults
+from reports.summary import summarise
+from tts_eval.files import write_atomically, write_text_atomically
+
+FOLDER = "report"
+
+
+def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Path:
+    """Write report.html, report.md, summary.json and the best@k figure with its data; returns the page's path.
+
+    Args:
+        results: the run.
+        run_dir: its directory; everything goes to `run_dir/report`.
+        audio: where the page's players get their sound from.
+        seed: decides the resampling behind every interval.
+
+    Raises:
+        DataError: there are no requests, or their pools differ in size.
+        StoreError: the folder cannot be written.
+    """
+    folder = run_dir / FOLDER
+    page = folder / "report.html"
+    summary = summarise(results, seed, str(page))
+    figure = None
+    if summary.metrics and summary.n > 1:
+        for suffix in FORMATS:
+            write_atomically(folder / f"best_at_k.{suffix}", partial(save_best_at_k, summary))
+        write_text_atomically(folder / "best_at_k.csv", curve_csv(summary))
+        figure = "best_at_k.png"
+    write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
+    write_text_atomically(folder / "report.md", render_markdown(summary, figure))
+    # Last: whoever finds the page finds all of it.
+    write_text_atomically(page, render_html(results, summary, run_dir, audio=audio))
+    return page

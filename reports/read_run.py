@@ -1,0 +1,113 @@
+"""Builds `RunResults` from a run directory, without any model or data.
+
+A candidate that the run should have and the store has not (a run that is still going, or was
+stopped) takes its place as a missing one: coverage shows it, means count it as worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from search.selection import Rule, parse_rule, ranks
+from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
+from tts_eval.records import candidate_from_row
+from tts_eval.seeds import candidate_seed
+from tts_eval.store import Row, RunStore
+from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Score
+
+
+def read_run(folder: Path) -> RunResults:
+    """The results of the run in `folder`.
+
+    Raises:
+        StoreError: there is no run, or it is damaged.
+    """
+    store = RunStore.read(folder)
+    manifest = read_manifest(store)
+    rule = parse_rule(manifest.config.verifier)
+    return RunResults(
+        name=folder.resolve().name,
+        suite=manifest.suite,
+        synthesizer=manifest.synthesizer,
+        strategy=f"{manifest.config.strategy}, N = {manifest.config.n}, selected by {rule.text}",
+        n=manifest.config.n,
+        metrics=_judged_metrics(manifest, rule),
+        requests=tuple(_request_result(record, rule, manifest, store) for record in read_requests(store)),
+        run=manifest.as_json(),
+    )
+
+
+def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
+    # One candidate is no choice: then nothing was selected on.
+    selecting = set(rule.verifiers) if manifest.config.n > 1 else set()
+    held_out = [spec for spec in manifest.judges if spec not in selecting]
+    return tuple(
+        JudgedMetric(
+            key=f"{spec}#{metric.name}",
+            verifier_key=spec,
+            metric=metric,
+            judge=manifest.verifiers[spec].judge,
+            selected_on=spec in selecting,
+        )
+        for spec in dict.fromkeys([*held_out, *rule.verifiers])
+        for metric in manifest.verifiers[spec].metrics
+    )
+
+
+def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store: RunStore) -> RequestResult:
+    request = record.request
+    rows = manifest.candidate_rows(store, record)
+    scores = [manifest.scores(store, record, row) for row in rows]
+    selection = rule.selection_scores(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
+    order = ranks(selection)
+    return RequestResult(
+        id=request.id,
+        text=request.text,
+        group=request.group,
+        speaker=request.speaker,
+        candidates=tuple(
+            _candidate_result(
+                index,
+                candidate_seed(manifest.config.seed, request.id, index),
+                row,
+                order[index],
+                selection[index],
+                scores[index],
+            )
+            for index, row in enumerate(rows)
+        ),
+    )
+
+
+def _candidate_result(
+    index: int, seed: int, row: Row | None, rank: int, selection: float | None, scores: Mapping[str, Score]
+) -> CandidateResult:
+    if row is None:
+        return CandidateResult(
+            index=index,
+            seed=seed,
+            finish=FinishReason.FAILED,
+            failure=Failure(FailureKind.MISSING, "Not generated yet: the run was stopped. Run the same command again."),
+            audio=None,
+            seconds=0.0,
+            cost=Cost(),
+            rank=rank,
+            selection_score=None,
+            scores={},
+        )
+    candidate = candidate_from_row(row, None)
+    judged = Cost(verifier_seconds=sum(score.seconds for score in scores.values()))
+    return CandidateResult(
+        index=index,
+        seed=seed,
+        finish=candidate.finish,
+        failure=candidate.failure,
+        audio=row["audio"] or None,
+        seconds=row["audio_seconds"],
+        cost=candidate.cost + judged,
+        rank=rank,
+        selection_score=selection,
+        scores=scores,
+    )

@@ -1,0 +1,340 @@
+"""A run in numbers: what was gained, how sure that is, what it cost, and what it rests on.
+
+`summarise` turns `RunResults` into one `Summary`; tables, figures, HTML, Markdown and JSON show that
+and compute nothing themselves. All intervals of a run come from one resampling of its requests.
+
+Three numbers stand beside each other for every metric: the single sample (expected value of one
+candidate, the mean of the pool), the chosen candidate, and the oracle (the best of the pool by that
+very metric, which no search can beat).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from reports.best_at_k import best_at_k, oracle_ranks
+from reports.pools import Pool, clip_value, pool_of, ranks_of
+from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.statistics import Bootstrap, Estimate, Interval, Sums
+from tts_eval.types import Cost
+
+HALF = 0.5
+"""An utterance with more errors than this is lost to a listener; corpus means hide how many there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """Expected metric of the best of k, for k = 1..N."""
+
+    selected: tuple[float | None, ...]
+    """Ranked as the run ranked."""
+    intervals: tuple[Interval | None, ...]
+    """Of `selected`."""
+    oracle: tuple[float | None, ...]
+    """Ranked by the metric itself."""
+    random: float | None
+    """Picked at random: the mean of the pool, whatever k is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricSummary:
+    """One metric by one judge."""
+
+    judged: JudgedMetric
+    chosen: Estimate
+    baseline: Estimate
+    """A single sample: the expected value of one candidate."""
+    oracle: Estimate
+    difference: Estimate
+    """chosen - baseline; undefined for pools of one."""
+    gain: Estimate
+    """The difference relative to the baseline, positive when better; undefined for pools of one."""
+    above_half: float | None
+    """Share of requests whose chosen clip has an error rate above 50 %; None for other metrics."""
+    baseline_above_half: float | None
+    """The same, expected, for a single sample."""
+    curves: Curves
+
+    @property
+    def is_settled(self) -> bool | None:
+        """Whether the difference's interval excludes zero; None where there is no interval."""
+        return None if self.difference.interval is None else self.difference.interval.excludes_zero
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the chosen candidates did better than a single sample, settled or not."""
+        return (self.gain.value or 0) > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSummary:
+    """One named subset of the suite, for the metrics shown per group."""
+
+    group: str
+    requests: int
+    metrics: tuple[MetricSummary, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """What the numbers rest on."""
+
+    requests: int
+    scored: int
+    """Requests whose chosen clip every judge gave a number for."""
+    candidates: int
+    scored_candidates: int
+    failures: Mapping[str, int]
+    """Candidates by class of failure."""
+    chosen_failures: Mapping[str, int]
+    """Chosen candidates by class of failure."""
+    finishes: Mapping[str, int]
+    """Candidates by how they ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostSummary:
+    """What the whole run cost."""
+
+    total: Cost
+    delivered_seconds: float
+    """Audio of the chosen clips."""
+    judging_seconds: Mapping[str, float]
+    """Wall seconds per verifier, over every candidate it judged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything a report says in numbers."""
+
+    run: str
+    suite: str
+    synthesizer: str
+    strategy: str
+    n: int
+    coverage: Coverage
+    metrics: tuple[MetricSummary, ...]
+    groups: tuple[GroupSummary, ...]
+    """For the first held-out metric and the first selecting one; empty with fewer than two groups."""
+    cost: CostSummary
+    clusters: int
+    cluster_unit: str
+    """What was resampled: `speaker`, `request` or both."""
+    report: str | None
+
+    def as_json(self) -> dict[str, object]:
+        """The machine-readable summary: only str, int, finite float, None, list and dict."""
+        return {
+            "run": self.run,
+            "suite": self.suite,
+            "n_expected": self.coverage.requests,
+            "n_scored": self.coverage.scored,
+            "n": self.n,
+            "metrics": {metric.judged.key: _metric_json(metric) for metric in self.metrics},
+            "best_at_k": {
+                metric.judged.key: {str(k): value for k, value in enumerate(metric.curves.selected, start=1)}
+                for metric in self.metrics
+            },
+            "cost": {
+                **{name: _finite(value) for name, value in asdict(self.cost.total).items()},
+                "delivered_seconds": _finite(self.cost.delivered_seconds),
+                "judging_seconds": {name: _finite(value) for name, value in self.cost.judging_seconds.items()},
+            },
+            "report": self.report,
+        }
+
+
+def summarise(results: RunResults, seed: int = 0, report_path: str | None = None) -> Summary:
+    """The numbers of a run.
+
+    Args:
+        results: the run.
+        seed: decides the resampling behind every interval.
+        report_path: where the report is, for `Summary.report`.
+
+    Raises:
+        DataError: the requests have pools of different sizes.
+        ValueError: the ranks of a request are not 0..N-1, each once.
+    """
+    ranks = ranks_of(results)
+    bootstrap = Bootstrap([_cluster(request) for request in results.requests], np.random.default_rng([seed, 0]))
+    pools = {judged.key: pool_of(results, judged) for judged in results.metrics}
+    return Summary(
+        run=results.name,
+        suite=results.suite,
+        synthesizer=results.synthesizer,
+        strategy=results.strategy,
+        n=results.n,
+        coverage=_coverage(results),
+        metrics=tuple(_metric(judged, pools[judged.key], ranks, bootstrap) for judged in results.metrics),
+        groups=_groups(results, pools, ranks, seed),
+        cost=_cost(results),
+        clusters=bootstrap.n_clusters,
+        cluster_unit=_cluster_unit(results.requests),
+        report=report_path,
+    )
+
+
+def headline_metrics(metrics: Sequence[JudgedMetric]) -> tuple[JudgedMetric, ...]:
+    """The first held-out metric and the first selecting one, where there are such."""
+    held_out = [judged for judged in metrics if not judged.selected_on]
+    selecting = [judged for judged in metrics if judged.selected_on]
+    return (*held_out[:1], *selecting[:1])
+
+
+def _metric(judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Bootstrap) -> MetricSummary:
+    selected = best_at_k(pool.sums, ranks)
+    oracle = best_at_k(pool.sums, oracle_ranks(pool.badness, ranks))
+    size = ranks.shape[1]
+    before, after, best = _column(selected, 0), _column(selected, -1), _column(oracle, -1)
+    intervals = bootstrap.intervals(selected)
+    n_chosen = int((pool.is_scored & (ranks == 0)).any(axis=1).sum())
+    n_any = int(pool.is_scored.any(axis=1).sum())
+    expected = len(ranks)
+
+    def estimate(value: float | None, interval: Interval | None, n: int) -> Estimate:
+        return Estimate(value=value, interval=interval if value is not None else None, n=n, n_expected=expected)
+
+    value, baseline = _finite(after.value), _finite(before.value)
+    difference = value - baseline if size > 1 and value is not None and baseline is not None else None
+    sign = 1.0 if judged.metric.higher_is_better else -1.0
+    paired = bootstrap.paired(before, after)
+    is_rate = judged.metric.unit == "rate" and not judged.metric.higher_is_better
+    lost = best_at_k(Sums.of_means(pool.badness > HALF), ranks).value if is_rate else None
+    return MetricSummary(
+        judged=judged,
+        chosen=estimate(value, intervals[-1], n_chosen),
+        baseline=estimate(baseline, intervals[0], n_any),
+        oracle=estimate(_finite(best.value), bootstrap.interval(best), n_any),
+        difference=estimate(difference, paired.absolute, n_chosen),
+        gain=estimate(
+            sign * difference / abs(baseline) if difference is not None and baseline else None,
+            _signed(paired.relative, sign),
+            n_chosen,
+        ),
+        above_half=None if lost is None else _finite(lost[-1]),
+        baseline_above_half=None if lost is None else _finite(lost[0]),
+        curves=Curves(
+            selected=tuple(_finite(number) for number in selected.value),
+            intervals=tuple(intervals),
+            oracle=tuple(_finite(number) for number in oracle.value),
+            random=baseline,
+        ),
+    )
+
+
+def _groups(results: RunResults, pools: Mapping[str, Pool], ranks: np.ndarray, seed: int) -> tuple[GroupSummary, ...]:
+    names = list(dict.fromkeys(request.group for request in results.requests))
+    if len(names) < 2:
+        return ()
+    groups = []
+    for number, name in enumerate(names, start=1):
+        rows = np.array([request.group == name for request in results.requests])
+        clusters = [_cluster(request) for request in results.requests if request.group == name]
+        bootstrap = Bootstrap(clusters, np.random.default_rng([seed, number]))
+        metrics = tuple(
+            _metric(judged, pools[judged.key].take(rows), ranks[rows], bootstrap)
+            for judged in headline_metrics(results.metrics)
+        )
+        groups.append(GroupSummary(group=name, requests=len(clusters), metrics=metrics))
+    return tuple(groups)
+
+
+def _coverage(results: RunResults) -> Coverage:
+    candidates = [candidate for request in results.requests for candidate in request.candidates]
+    chosen = [request.chosen for request in results.requests]
+    return Coverage(
+        requests=len(chosen),
+        scored=sum(not failure_classes(candidate, results.metrics) for candidate in chosen),
+        candidates=len(candidates),
+        scored_candidates=sum(not failure_classes(candidate, results.metrics) for candidate in candidates),
+        failures=_count(candidates, results.metrics),
+        chosen_failures=_count(chosen, results.metrics),
+        finishes=dict(Counter(candidate.finish.value for candidate in candidates).most_common()),
+    )
+
+
+def failure_classes(candidate: CandidateResult, metrics: Sequence[JudgedMetric]) -> tuple[str, ...]:
+    """Why some number of this candidate is missing: its own failure, else its scores'; empty when none is."""
+    if candidate.failure is not None:
+        return (candidate.failure.kind.value,)
+    classes = []
+    for judged in metrics:
+        score = candidate.scores.get(judged.verifier_key)
+        if score is None:
+            classes.append("not-judged")
+        elif score.failure is not None:
+            classes.append(score.failure.kind.value)
+        elif clip_value(candidate, judged) is None:
+            classes.append("not-a-number")
+    return tuple(dict.fromkeys(classes))
+
+
+def _count(candidates: Sequence[CandidateResult], metrics: Sequence[JudgedMetric]) -> dict[str, int]:
+    counts = Counter(name for candidate in candidates for name in failure_classes(candidate, metrics))
+    return dict(counts.most_common())
+
+
+def _cost(results: RunResults) -> CostSummary:
+    candidates = [candidate for request in results.requests for candidate in request.candidates]
+    judging: dict[str, float] = {judged.verifier_key: 0.0 for judged in results.metrics}
+    for candidate in candidates:
+        for verifier, score in candidate.scores.items():
+            judging[verifier] = judging.get(verifier, 0.0) + score.seconds
+    return CostSummary(
+        total=sum((candidate.cost for candidate in candidates), Cost()),
+        delivered_seconds=sum(request.chosen.seconds for request in results.requests),
+        judging_seconds=judging,
+    )
+
+
+def _cluster(request: RequestResult) -> str:
+    return f"speaker {request.speaker}" if request.speaker else f"request {request.id}"
+
+
+def _cluster_unit(requests: Sequence[RequestResult]) -> str:
+    known = sum(bool(request.speaker) for request in requests)
+    return "request" if not known else "speaker" if known == len(requests) else "speaker or request"
+
+
+def _column(sums: Sums, index: int) -> Sums:
+    return Sums(sums.numerators[:, index], sums.denominators[:, index])
+
+
+def _signed(interval: Interval | None, sign: float) -> Interval | None:
+    if interval is None or sign > 0:
+        return interval
+    return Interval(-interval.high, -interval.low)
+
+
+def _finite(value: float | np.ndarray | None) -> float | None:
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _metric_json(metric: MetricSummary) -> dict[str, object]:
+    return {
+        "value": metric.chosen.value,
+        "ci": _interval_json(metric.chosen.interval),
+        "n": metric.chosen.n,
+        "n_expected": metric.chosen.n_expected,
+        "protocol": metric.judged.metric.protocol,
+        "judge": metric.judged.judge,
+        "selected_on": metric.judged.selected_on,
+        "baseline": metric.baseline.value,
+        "baseline_ci": _interval_json(metric.baseline.interval),
+        "difference": metric.difference.value,
+        "difference_ci": _interval_json(metric.difference.interval),
+        "gain": metric.gain.value,
+        "gain_ci": _interval_json(metric.gain.interval),
+        "oracle": metric.oracle.value,
+        "wer_above_half": metric.above_half,
+    }
+
+
+def _interval_json(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]

@@ -1,0 +1,321 @@
+"""The report's tables, once: terminal, Markdown and HTML show these same cells.
+
+A cell is a short text with an optional detail (an interval, a protocol). Signs and directions are
+spelled out in words, so that a table can be read in black and white, aloud and in a log file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from reports.formatting import (
+    UNDEFINED,
+    difference_text,
+    gain_interval_text,
+    gain_text,
+    interval_text,
+    number,
+    percent,
+    seconds_text,
+)
+from reports.results import JudgedMetric
+from reports.statistics import Estimate
+from reports.summary import MetricSummary, Summary
+from tts_eval.types import Metric
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+HELD_OUT, SELECTED_ON = "HELD OUT", "selected on"
+
+
+class Cell(NamedTuple):
+    """What one cell says."""
+
+    text: str
+    detail: str = ""
+    tone: Literal["", "better", "worse", "held-out", "selected-on"] = ""
+    """What a renderer may colour; the text says the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table."""
+
+    title: str
+    numeric: bool = False
+    essential: bool = True
+    """Whether it belongs in a terminal of 80 columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells with a caption; `notes` stand below."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def coverage_table(summary: Summary) -> Table:
+    """What the numbers rest on: scored of expected, failures by class."""
+    coverage = summary.coverage
+    rows = [
+        ("Scored by every judge", f"{coverage.scored} of {coverage.requests}",
+         f"{coverage.scored_candidates} of {coverage.candidates}"),
+        *(
+            (f"Failure: {name}", str(coverage.chosen_failures.get(name, 0)), str(count))
+            for name, count in coverage.failures.items()
+        ),
+        *((f"Ended by: {name}", "", str(count)) for name, count in coverage.finishes.items()),
+    ]  # fmt: skip
+    return Table(
+        "Coverage",
+        (Column("What"), Column("Chosen clips", numeric=True), Column("All candidates", numeric=True)),
+        tuple(tuple(Cell(text) for text in row) for row in rows),
+        ("A clip without a score stays in every mean with the metric's worst value.",),
+    )
+
+
+def metrics_table(summary: Summary) -> Table:
+    """One row per metric: the single sample, the chosen candidates, the difference and the oracle."""
+    columns = (
+        Column("Metric"), Column("Judge", essential=False), Column("Role"),
+        *_number_columns(summary), Column("Over 50 %", numeric=True, essential=False),
+        Column("Scored", numeric=True),
+    )  # fmt: skip
+    rows = tuple(
+        (
+            Cell(metric.judged.metric.name, _reading(metric.judged.metric)),
+            Cell(metric.judged.verifier_key, metric.judged.judge),
+            _role(metric.judged),
+            *_number_cells(metric),
+            Cell(percent(metric.above_half), _single(metric.baseline_above_half)),
+            Cell(f"{metric.chosen.n} of {metric.chosen.n_expected}"),
+        )
+        for metric in summary.metrics
+    )
+    return Table("Metrics", columns, rows, _metric_notes(summary))
+
+
+def groups_table(summary: Summary) -> Table | None:
+    """The headline metrics for each group of the suite; None with fewer than two groups."""
+    if not summary.groups:
+        return None
+    rows = tuple(
+        (
+            Cell(group.group or "(no group)", _plural(group.requests, "request")),
+            Cell(metric.judged.metric.name, metric.judged.verifier_key),
+            _role(metric.judged),
+            *_number_cells(metric),
+            Cell(f"{metric.chosen.n} of {metric.chosen.n_expected}"),
+        )
+        for group in summary.groups
+        for metric in group.metrics
+    )
+    columns = (
+        Column("Group"), Column("Metric"), Column("Role"), *_number_columns(summary), Column("Scored", numeric=True),
+    )  # fmt: skip
+    return Table("Per group", columns, rows, ("Groups are small: read the intervals before the differences.",))
+
+
+def curve_table(summary: Summary) -> Table | None:
+    """best@k at powers of two and N; None for pools of one."""
+    if summary.n < 2 or not summary.metrics:
+        return None
+    points = shown_points(len(summary.metrics[0].curves.selected))
+    rows = tuple(
+        (
+            Cell(metric.judged.metric.name, metric.judged.verifier_key),
+            _role(metric.judged),
+            Cell(ranking),
+            *(Cell(number(values[k - 1], metric.judged.metric)) for k in points),
+        )
+        for metric in summary.metrics
+        for ranking, values in (("selected", metric.curves.selected), ("oracle", metric.curves.oracle))
+    )
+    columns = (Column("Metric"), Column("Role"), Column("Ranked by"), *(Column(f"k={k}", numeric=True) for k in points))
+    return Table("best@k", columns, rows, ("Expected value of the best of k drawn from the pool; k=1 is the mean.",))
+
+
+def cost_table(summary: Summary) -> Table:
+    """What the run cost, in all and per second of delivered audio."""
+    cost, delivered = summary.cost.total, summary.cost.delivered_seconds
+    rows = [
+        ("Candidates", f"{summary.coverage.candidates:,}", f"{summary.n} a request"),
+        ("Audio delivered", seconds_text(delivered), ""),
+        ("Audio made", seconds_text(cost.audio_seconds), _per(cost.audio_seconds, delivered)),
+        ("Synthesizer time", seconds_text(cost.generator_seconds), _per(cost.generator_seconds, delivered)),
+        ("Verifier time in the search", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
+        *((f"Judging: {name}", seconds_text(seconds), _per(seconds, delivered))
+          for name, seconds in summary.cost.judging_seconds.items()),
+        ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
+        ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
+    ]  # fmt: skip
+    return Table(
+        "Cost",
+        (Column("What"), Column("Total", numeric=True), Column("Per second delivered", numeric=True)),
+        tuple(tuple(Cell(text) for text in row) for row in rows),
+    )
+
+
+def headline(summary: Summary) -> str:
+    """The run's result as one sentence, by the first held-out judge (else by the first there is)."""
+    if not summary.metrics:
+        return "No judge took part, so there is nothing to compare."
+    metric = next((entry for entry in summary.metrics if not entry.judged.selected_on), summary.metrics[0])
+    definition = metric.judged.metric
+    judge = f"the {'selecting' if metric.judged.selected_on else 'held-out'} judge {metric.judged.verifier_key}"
+    value = number(metric.chosen.value, definition)
+    if summary.n < 2:
+        return f"{definition.name} by {judge} is {value} with one candidate per request."
+    change = difference_text(metric.difference.value, definition)
+    if metric.difference.interval is not None:
+        change += f", 95 % interval {interval_text(metric.difference.interval, definition)}"
+    return (
+        f"Best of {summary.n} takes {definition.name} by {judge} from {number(metric.baseline.value, definition)} "
+        f"to {value} ({change}; {_reading(definition, protocol=False)}). {_conclusion(metric)}"
+    )
+
+
+def _conclusion(metric: MetricSummary) -> str:
+    if metric.is_settled is None:
+        return "How sure that is cannot be said."
+    if not metric.is_settled:
+        return "The interval holds zero: this run does not settle whether it helps."
+    return f"The interval excludes zero: {'better' if metric.is_better else 'worse'} than a single sample."
+
+
+def verdict(metric: MetricSummary) -> Cell:
+    """Whether the difference to a single sample is settled, in a word."""
+    if metric.is_settled is None:
+        return Cell(UNDEFINED)
+    if not metric.is_settled:
+        return Cell("not settled", "interval holds 0")
+    return (
+        Cell("better", "interval excludes 0", "better")
+        if metric.is_better
+        else Cell("worse", "interval excludes 0", "worse")
+    )
+
+
+def shown_points(n: int) -> list[int]:
+    """Powers of two up to n, and n."""
+    return sorted({2**power for power in range(n.bit_length())} | {n}) if n else []
+
+
+def to_markdown(table: Table) -> str:
+    """A GitHub-flavoured table with its caption as a heading."""
+    header = "| " + " | ".join(escape_markdown(column.title) for column in table.columns) + " |"
+    rule = "| " + " | ".join("---:" if column.numeric else "---" for column in table.columns) + " |"
+    rows = ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in table.rows]
+    notes = [f"\n{note}" for note in table.notes]
+    return "\n".join([f"## {table.caption}", "", header, rule, *rows, *notes])
+
+
+def to_rich(table: Table, *, essential: bool = True) -> RichTable:
+    """A table for the terminal; `essential` keeps the columns that fit in 80."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    kept = [index for index, column in enumerate(table.columns) if column.essential or not essential]
+    rendered = RichTable(title=table.caption, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for index in kept:
+        rendered.add_column(table.columns[index].title, justify="right" if table.columns[index].numeric else "left")
+    styles: Mapping[str, str] = {"better": "green", "worse": "red", "held-out": "bold"}
+    for row in table.rows:
+        rendered.add_row(
+            *(
+                Text.assemble((row[index].text, styles.get(row[index].tone, "")), (f"\n{row[index].detail}", "dim"))
+                if row[index].detail
+                else Text(row[index].text, styles.get(row[index].tone, ""))
+                for index in kept
+            )
+        )
+    return rendered
+
+
+def _number_columns(summary: Summary) -> tuple[Column, ...]:
+    return (
+        Column("Single sample", numeric=True), Column(f"Best of {summary.n}", numeric=True),
+        Column("Difference", numeric=True), Column("Verdict"), Column("Relative gain", numeric=True, essential=False),
+        Column(f"Oracle of {summary.n}", numeric=True, essential=False),
+    )  # fmt: skip
+
+
+def _number_cells(metric: MetricSummary) -> tuple[Cell, ...]:
+    definition = metric.judged.metric
+    return (
+        _estimate(metric.baseline, definition),
+        _estimate(metric.chosen, definition),
+        Cell(
+            difference_text(metric.difference.value, definition),
+            _detail(interval_text(metric.difference.interval, definition)),
+        ),
+        verdict(metric),
+        Cell(gain_text(metric.gain.value), gain_interval_text(metric.gain.interval)),
+        Cell(number(metric.oracle.value, definition)),
+    )
+
+
+def _estimate(estimate: Estimate, metric: Metric) -> Cell:
+    return Cell(number(estimate.value, metric), _detail(interval_text(estimate.interval, metric, signed=False)))
+
+
+def _role(judged: JudgedMetric) -> Cell:
+    return Cell(SELECTED_ON, "", "selected-on") if judged.selected_on else Cell(HELD_OUT, "", "held-out")
+
+
+def _reading(metric: Metric, *, protocol: bool = True) -> str:
+    direction = "higher is better" if metric.higher_is_better else "lower is better"
+    return f"{direction}; {metric.protocol}" if protocol and metric.protocol else direction
+
+
+def _metric_notes(summary: Summary) -> tuple[str, ...]:
+    notes = [
+        f"Brackets: 95 % percentile bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
+        "differences are paired. Single sample: expected value of one candidate. "
+        "Oracle: best of the pool by that metric itself."
+    ]
+    if any(metric.judged.selected_on for metric in summary.metrics):
+        notes.append(
+            f"A judge that was '{SELECTED_ON}' took part in choosing: its numbers flatter the search. "
+            f"Believe the {HELD_OUT} rows."
+        )
+    if any(metric.above_half is not None for metric in summary.metrics):
+        notes.append("Over 50 %: share of requests whose clip has more than half of its words wrong.")
+    return tuple(notes)
+
+
+def _single(value: float | None) -> str:
+    return "" if value is None else f"single {percent(value)}"
+
+
+def _detail(text: str) -> str:
+    return "" if text == UNDEFINED else text
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = escape_markdown(cell.text)
+    if cell.tone == "held-out":
+        text = f"**{text}**"
+    return f"{text}<br>{escape_markdown(cell.detail)}" if cell.detail else text
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    marked = re.sub(r"([\\`*_|]|\](?=\())", r"\\\1", " ".join(text.split()))
+    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _per(value: float, delivered: float) -> str:
+    return f"{value / delivered:.2f}" if delivered > 0 else UNDEFINED

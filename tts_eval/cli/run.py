@@ -1,0 +1,63 @@
+"""`tts-eval run`: a suite through search, judges and report."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks.runner import run
+from tts_eval.cli.progress import Bars
+from tts_eval.cli.report import exit_code, finish
+from tts_eval.config import RunConfig, parse_config, read_yaml
+
+
+def run_command(
+    config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; flags win.")] = None,
+    suite: Annotated[str | None, typer.Option(help="What to say: NAME or NAME:ARGUMENT.")] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder with the suite's data.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first requests of the suite.")] = None,
+    synth: Annotated[str | None, typer.Option(help="Who says it: NAME or NAME:ARGUMENT.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="How the budget is spent.")] = None,
+    n: Annotated[int | None, typer.Option("--n", help="Candidates per request.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature; 1 is the model's own.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Longest candidate.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Run seed; all randomness follows from it.")] = None,
+    verifier: Annotated[str | None, typer.Option(help="Selection rule, e.g. 'asr:tiny.en#wer + 0.5*quality'.")] = None,
+    judge: Annotated[list[str] | None, typer.Option(help="Verifier that reports; repeat for several.")] = None,
+    fail_on: Annotated[float | None, typer.Option(help="Share of unscored requests that is still a success.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/SUITE-SYNTH-nN.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Run a benchmark, or go on with one that was stopped."""
+    flags = {
+        "suite": suite,
+        "data_dir": data_dir,
+        "limit": limit,
+        "synth": synth,
+        "strategy": strategy,
+        "n": n,
+        "temperature": temperature,
+        "max_seconds": max_seconds,
+        "seed": seed,
+        "verifier": verifier,
+        "judge": judge,
+        "fail_on": fail_on,
+    }
+    settings = read_yaml(config_file) if config_file else {}
+    config = parse_config(settings | {name: value for name, value in flags.items() if value is not None})
+    folder = out or default_folder(config)
+    with Bars() as bars:
+        run(config, folder, bars)
+    Console(stderr=True).print()
+    summary = finish(folder, as_json=as_json)
+    raise typer.Exit(exit_code(summary, config.fail_on))
+
+
+def default_folder(config: RunConfig) -> Path:
+    """runs/SUITE-SYNTH-nN, in characters that any file system takes."""
+    name = f"{config.suite}-{config.synth}-n{config.n}"
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)

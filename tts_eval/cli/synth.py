@@ -1,0 +1,106 @@
+"""`tts-eval synth`: one text, N candidates, the best one in a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from search.outcome import OutcomeVerifier
+from search.selection import parse_rule
+from search.strategy import Budget, SearchResult, strategies
+from tts_eval.audio import write_audio
+from tts_eval.config import RunConfig, parse_config
+from tts_eval.errors import ConfigError, SynthesisError
+from tts_eval.files import write_atomically
+from tts_eval.synthesizers import load_synthesizer
+from tts_eval.types import Prompt, Request, Sampling
+from verifiers import load_verifier
+
+DEFAULTS = RunConfig()
+
+
+def synth_command(
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .wav, .flac or .ogg.")] = Path("out.wav"),
+    synth: Annotated[str, typer.Option(help="Who says it: NAME or NAME:ARGUMENT.")] = DEFAULTS.synth,
+    n: Annotated[int, typer.Option("--n", help="Candidates to choose from.")] = DEFAULTS.n,
+    verifier: Annotated[str, typer.Option(help="Selection rule.")] = DEFAULTS.verifier,
+    strategy: Annotated[str, typer.Option(help="How the budget is spent.")] = DEFAULTS.strategy,
+    temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = DEFAULTS.temperature,
+    max_seconds: Annotated[float, typer.Option(help="Longest candidate.")] = DEFAULTS.max_seconds,
+    seed: Annotated[int, typer.Option(help="All randomness follows from it.")] = DEFAULTS.seed,
+    language: Annotated[str, typer.Option(help="Language of the text.")] = "en",
+    prompt: Annotated[Path | None, typer.Option(help="Reference audio, for voices that clone.")] = None,
+    prompt_text: Annotated[str | None, typer.Option(help="What the reference audio says.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Say TEXT: make N candidates, keep the one that the verifiers like best."""
+    if out.suffix.lower() not in (".wav", ".flac", ".ogg"):
+        raise ConfigError([f"--out is {out}; expected a name that ends in .wav, .flac or .ogg."])
+    config = parse_config(
+        {
+            "synth": synth,
+            "n": n,
+            "verifier": verifier,
+            "strategy": strategy,
+            "temperature": temperature,
+            "max_seconds": max_seconds,
+            "seed": seed,
+        }
+    )
+    reference = Prompt(audio=prompt, transcript=prompt_text) if prompt or prompt_text else None
+    result = search_one(config, Request(id="synth", text=text, language=language, prompt=reference))
+    clip = result.chosen.clip
+    if clip is None:
+        failure = result.chosen.failure
+        raise SynthesisError(f"No candidate could be made: {failure.message if failure else 'no audio'}")
+    write_atomically(out, lambda path: write_audio(path, clip))
+    Console(stderr=as_json).print(_table(result), f"wrote {out} ({clip.seconds:.2f} s)", sep="\n", highlight=False)
+    if as_json:
+        typer.echo(json.dumps(_record(result, out), allow_nan=False))
+
+
+def search_one(config: RunConfig, request: Request) -> SearchResult:
+    """The search of `config` on one request, in memory."""
+    rule = parse_rule(config.verifier)
+    outcome = OutcomeVerifier(rule, {spec: load_verifier(spec) for spec in rule.verifiers})
+    strategy = strategies.load(config.strategy)(
+        sampling=Sampling(temperature=config.temperature, max_seconds=config.max_seconds), run_seed=config.seed
+    )
+    synthesizer = load_synthesizer(config.synth)
+    return next(iter(strategy.search([request], synthesizer, outcome, Budget(candidates=config.n))))
+
+
+def _table(result: SearchResult) -> Table:
+    table = Table("candidate", "seconds", "selection score", "note")
+    for candidate, score, rank in zip(result.candidates, result.scores, result.ranks, strict=True):
+        failure = candidate.failure or score.failure
+        table.add_row(
+            str(candidate.index),
+            f"{candidate.clip.seconds:.2f}" if candidate.clip else "n/a",
+            "n/a" if score.value is None else f"{score.value:.3f}",
+            "chosen" if rank == 0 else (failure.kind.value if failure else ""),
+        )
+    return table
+
+
+def _record(result: SearchResult, out: Path) -> dict[str, object]:
+    clip = result.chosen.clip
+    return {
+        "out": str(out),
+        "seconds": clip.seconds if clip else None,
+        "chosen": result.chosen.index,
+        "seed": result.chosen.seed,
+        "selection_scores": [score.value for score in result.scores],
+        "failures": [
+            (failure.kind.value if (failure := candidate.failure or score.failure) else None)
+            for candidate, score in zip(result.candidates, result.scores, strict=True)
+        ],
+        "generator_seconds": result.cost.generator_seconds,
+        "verifier_seconds": result.cost.verifier_seconds,
+    }

@@ -1,0 +1,143 @@
+"""The settings of a run: inert data, and a parser that reports every mistake at once.
+
+Settings come from a YAML file, from flags, or both; flags win. `RunConfig` has every setting
+resolved, is saved in run.json, and neither loads a model nor touches the disk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tts_eval.errors import ConfigError
+
+DEFAULT_VERIFIER = "asr:tiny.en#likelihood"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """Everything that decides a run's results."""
+
+    suite: str = "mini"
+    """Suite spec, NAME or NAME:ARGUMENT."""
+    data_dir: str | None = None
+    """Folder with the suite's data."""
+    limit: int | None = None
+    """First requests of the suite only."""
+    synth: str = "piper"
+    """Synthesizer spec."""
+    strategy: str = "best-of-n"
+    n: int = 8
+    """Candidates per request."""
+    temperature: float = 1.0
+    max_seconds: float = 30.0
+    """Longest candidate; a longer one is cut and says `length`."""
+    seed: int = 0
+    verifier: str = DEFAULT_VERIFIER
+    """Selection rule, see search.selection."""
+    judge: tuple[str, ...] = ()
+    """Verifier specs that report; the suite's own when empty."""
+    fail_on: float = 0.1
+    """Share of requests that may go unscored before the exit code says so."""
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)!r}; expected {expected}."
+            for name, is_right, expected in (
+                ("n", self.n >= 1, "1 or more"),
+                ("limit", self.limit is None or self.limit >= 1, "1 or more"),
+                ("temperature", 0.0 <= self.temperature <= 10.0, "a number from 0 to 10"),
+                ("max_seconds", 0.0 < self.max_seconds < float("inf"), "a positive number of seconds"),
+                ("seed", self.seed >= 0, "0 or more"),
+                ("fail_on", 0.0 <= self.fail_on <= 1.0, "a share from 0 to 1"),
+            )
+            if not is_right
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """A config from plain values, e.g. of a YAML file.
+
+    Raises:
+        ConfigError: unknown keys (with the close matches), wrong types and wrong values, all of them.
+    """
+    kinds = typing.get_type_hints(RunConfig)
+    problems: list[str] = []
+    settings: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in kinds:
+            matches = difflib.get_close_matches(str(key), list(kinds), n=1)
+            hint = f" Did you mean '{matches[0]}'?" if matches else f" Expected one of: {', '.join(kinds)}."
+            problems.append(f"Unknown setting '{key}'.{hint}")
+            continue
+        try:
+            settings[key] = _convert(value, kinds[key])
+        except (TypeError, ValueError):
+            problems.append(f"{key} is {value!r}; expected {_describe(kinds[key])}.")
+    try:
+        config = RunConfig(**settings)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file (safe loader: no objects).
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or is not a mapping.
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path} cannot be read: {error}."]) from error
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path} is not plain YAML: {error}"]) from error
+    if not isinstance(value, dict):
+        raise ConfigError([f"{path} holds {type(value).__name__}; expected 'setting: value' lines, e.g. 'n: 8'."])
+    return value
+
+
+def as_dict(config: RunConfig) -> dict[str, Any]:
+    """The config as JSON-ready values."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+    }
+
+
+def _convert(value: Any, kind: Any) -> Any:
+    if typing.get_origin(kind) is tuple:
+        if isinstance(value, str):
+            return (value,)
+        if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise TypeError
+    allowed = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    if value is None and type(None) in allowed:
+        return None
+    wanted = next(option for option in allowed if option is not type(None))
+    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not wanted:
+        raise TypeError
+    return value
+
+
+def _describe(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return "a text or a list of texts"
+    names = {int: "a whole number", float: "a number", str: "a text"}
+    options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
+    return " or ".join(names.get(option, "nothing") for option in options)

@@ -1,0 +1,72 @@
+"""Running batches, and keeping one bad item from taking the others with it.
+
+An executor maps a function over batches and yields results as they come; `SerialExecutor` does so
+in this process. `isolate` is the failure policy that generation and verification share.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
+
+from tts_eval.errors import StoreError
+
+T = TypeVar("T")
+R = TypeVar("R")
+logger = logging.getLogger(__name__)
+
+
+class Executor(Protocol):
+    """Runs a function over batches."""
+
+    def map(
+        self, function: Callable[[Sequence[T]], Sequence[R]], batches: Iterable[Sequence[T]]
+    ) -> Iterator[tuple[Sequence[T], Sequence[R]]]:
+        """Yield (batch, results) as batches finish."""
+        ...
+
+
+class SerialExecutor:
+    """One batch after the other, in this process."""
+
+    def map(
+        self, function: Callable[[Sequence[T]], Sequence[R]], batches: Iterable[Sequence[T]]
+    ) -> Iterator[tuple[Sequence[T], Sequence[R]]]:
+        """Yield (batch, results) in order."""
+        for batch in batches:
+            yield batch, function(batch)
+
+
+def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """`items` in runs of `size`; the last one may be shorter."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def isolate(
+    function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], failed: Callable[[T, Exception], R]
+) -> list[R]:
+    """One result per item, in order; an item that makes `function` raise gets `failed(item, error)`.
+
+    The batch is tried whole; if that raises, it is halved until the culprits stand alone, so one
+    poisonous item among n costs about log2(n) extra calls. A `StoreError` is never an item's fault
+    and passes through, as do KeyboardInterrupt and its like.
+    """
+    try:
+        return _checked(function, items)
+    except StoreError:
+        raise
+    except Exception as error:  # models raise whatever they like; the item is named in the result
+        if len(items) == 1:
+            logger.warning("an item failed with %s: %s", type(error).__name__, error)
+            return [failed(items[0], error)]
+        middle = len(items) // 2
+        return isolate(function, items[:middle], failed) + isolate(function, items[middle:], failed)
+
+
+def _checked(function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+    results = list(function(items))
+    if len(results) != len(items):
+        raise ValueError(f"expected one result per item: {len(items)} items gave {len(results)} results")
+    return results

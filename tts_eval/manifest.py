@@ -1,0 +1,209 @@
+"""What a run directory says about itself: run.json and requests.jsonl, typed.
+
+With them, every candidate and score of the run is found again without the suite's data and
+without loading a model: they hold the parts that the store's keys are made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tts_eval.audio import AudioSource
+from tts_eval.config import RunConfig, as_dict, parse_config
+from tts_eval.errors import StoreError
+from tts_eval.files import write_text_atomically
+from tts_eval.records import (
+    candidate_key,
+    reference_digest,
+    request_digest,
+    score_from_row,
+    score_key,
+    verifier_identity,
+)
+from tts_eval.seeds import candidate_seed
+from tts_eval.store import Row, RunStore
+from tts_eval.types import Metric, Prompt, Request, Sampling, Score, Verifier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifierRecord:
+    """A verifier that took part, without its model."""
+
+    identity: str
+    """NAME@VERSION."""
+    judge: str
+    metrics: tuple[Metric, ...]
+
+    @classmethod
+    def of(cls, verifier: Verifier) -> VerifierRecord:
+        """The record of a loaded verifier."""
+        return cls(identity=verifier_identity(verifier), judge=verifier.judge, metrics=verifier.metrics)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> VerifierRecord:
+        """The record as run.json has it."""
+        metrics = [
+            Metric(**{**m, "ratio_of": tuple(m["ratio_of"]) if m["ratio_of"] else None}) for m in record["metrics"]
+        ]
+        return cls(identity=record["identity"], judge=record["judge"], metrics=tuple(metrics))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRecord:
+    """A request as the run was given it, with the digests that its keys are made of."""
+
+    request: Request
+    digest: str
+    reference_digest: str
+
+    @classmethod
+    def of(cls, request: Request) -> RequestRecord:
+        """The record of a request."""
+        return cls(request=request, digest=request_digest(request), reference_digest=reference_digest(request))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """run.json."""
+
+    suite: str
+    """NAME@VERSION."""
+    synthesizer: str
+    """NAME:REVISION."""
+    config: RunConfig
+    judges: tuple[str, ...]
+    verifiers: Mapping[str, VerifierRecord]
+    """By spec: the selection rule's and the judges'."""
+    provenance: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for run.json."""
+        return {
+            "suite": self.suite,
+            "synthesizer": self.synthesizer,
+            "config": as_dict(self.config),
+            "judges": list(self.judges),
+            "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
+            "provenance": dict(self.provenance),
+        }
+
+    def candidate_rows(self, store: RunStore, record: RequestRecord) -> list[Row | None]:
+        """The stored row of each of the N candidates of a request; None where there is none yet."""
+        config = self.config
+        sampling = Sampling(temperature=config.temperature, max_seconds=config.max_seconds)
+        identifier = record.request.id
+        keys = (
+            candidate_key(
+                self.synthesizer,
+                identifier,
+                record.digest,
+                sampling,
+                candidate_seed(config.seed, identifier, index),
+                index,
+            )
+            for index in range(config.n)
+        )
+        return [store.candidates.get(key) for key in keys]
+
+    def scores(self, store: RunStore, record: RequestRecord, row: Row | None) -> dict[str, Score]:
+        """What each verifier said of a stored candidate, by spec."""
+        if row is None or not row["audio_sha256"]:
+            return {}
+        found = {}
+        for spec, verifier in self.verifiers.items():
+            key = score_key(verifier.identity, verifier.judge, record.reference_digest, row["audio_sha256"])
+            if key in store.scores:
+                found[spec] = score_from_row(store.scores[key])
+        return found
+
+
+def write_manifest(store: RunStore, manifest: Manifest) -> None:
+    """Write run.json."""
+    store.write_json("run.json", manifest.as_json())
+
+
+def read_manifest(store: RunStore) -> Manifest:
+    """The run.json of a run.
+
+    Raises:
+        StoreError: it is missing, damaged, or of another version.
+    """
+    record = store.read_json("run.json")
+    try:
+        return Manifest(
+            suite=record["suite"],
+            synthesizer=record["synthesizer"],
+            config=parse_config(record["config"]),
+            judges=tuple(record["judges"]),
+            verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
+            provenance=record["provenance"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
+
+
+def write_requests(store: RunStore, requests: Sequence[Request]) -> None:
+    """Write requests.jsonl."""
+    lines = [json.dumps(_request_json(RequestRecord.of(request)), ensure_ascii=False) for request in requests]
+    write_text_atomically(store.folder / "requests.jsonl", "\n".join(lines) + "\n")
+
+
+def read_requests(store: RunStore) -> tuple[RequestRecord, ...]:
+    """The requests of a run. Prompts and ground truths are paths, as far as they were files.
+
+    Raises:
+        StoreError: requests.jsonl is missing or damaged.
+    """
+    path = store.folder / "requests.jsonl"
+    try:
+        return tuple(_request_from_json(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} cannot be read ({error!r}). Run 'tts-eval run' on the folder again.") from error
+
+
+def _request_json(record: RequestRecord) -> dict[str, Any]:
+    request = record.request
+    prompt = request.prompt
+    return {
+        "id": request.id,
+        "text": request.text,
+        "language": request.language,
+        "group": request.group,
+        "speaker": request.speaker,
+        "prompt": {"audio": _path(prompt.audio), "transcript": prompt.transcript, "style": prompt.style}
+        if prompt
+        else None,
+        "ground_truth": _path(request.ground_truth),
+        "metadata": dict(request.metadata),
+        "digest": record.digest,
+        "reference_digest": record.reference_digest,
+    }
+
+
+def _request_from_json(record: Mapping[str, Any]) -> RequestRecord:
+    prompt = record["prompt"]
+    request = Request(
+        id=record["id"],
+        text=record["text"],
+        language=record["language"],
+        group=record["group"],
+        speaker=record["speaker"],
+        prompt=Prompt(audio=_source(prompt["audio"]), transcript=prompt["transcript"], style=prompt["style"])
+        if prompt
+        else None,
+        ground_truth=_source(record["ground_truth"]),
+        metadata=record["metadata"],
+    )
+    return RequestRecord(request=request, digest=record["digest"], reference_digest=record["reference_digest"])
+
+
+def _path(source: AudioSource | None) -> str | None:
+    return str(source.resolve()) if isinstance(source, Path) else None
+
+
+def _source(path: str | None) -> Path | None:
+    return Path(path) if path else None

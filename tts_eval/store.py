@@ -1,0 +1,179 @@
+"""The run directory: what was generated and what was said about it, append-only and resumable.
+
+    run.json          resolved config, versions, checksums, host
+    requests.jsonl    what was asked
+    candidates/*.parquet + audio/*.flac
+    scores/*.parquet
+    report/           derived; can be deleted
+
+Rows have keys that say what they are, not where they came from: a candidate's key is a hash of
+(synthesizer + revision, request, sampling, seed, index), a score's of (audio, request, verifier +
+version, judge). So a larger N, another verifier or another judge reuses everything that is there.
+A part file is complete or absent; of two rows with one key the later wins. One process writes at a
+time (a lock says so); any number may read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tts_eval.errors import RunLockedError, StoreError
+from tts_eval.files import remove_leftovers, write_atomically, write_text_atomically
+
+logger = logging.getLogger(__name__)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One append-only table of the run directory."""
+
+    folder: Path
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Write one part file with `rows`."""
+        import pyarrow
+        import pyarrow.parquet
+
+        if not rows:
+            return
+        table = pyarrow.Table.from_pylist(list(rows))
+        write_atomically(self._next_part(), lambda path: pyarrow.parquet.write_table(table, path))
+
+    def read(self, *, set_aside_damaged: bool) -> dict[str, Row]:
+        """All rows by key. A damaged part is skipped; with `set_aside_damaged` it is also renamed."""
+        rows: dict[str, Row] = {}
+        for part in self._parts():
+            for row in self._read_part(part, set_aside_damaged):
+                rows[row["key"]] = row
+        return rows
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+    def _next_part(self) -> Path:
+        taken = [int(path.name.split(".")[0].removeprefix("part-")) for path in self.folder.glob("part-*")]
+        return self.folder / f"part-{max(taken, default=0) + 1:06d}.parquet"
+
+    def _read_part(self, part: Path, set_aside_damaged: bool) -> Iterable[Row]:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            rows: list[Row] = pyarrow.parquet.read_table(part).to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            logger.warning("%s is damaged and was skipped (%s); its rows are made again by the next run", part, error)
+            if set_aside_damaged:
+                part.rename(part.with_suffix(".parquet.damaged"))
+            return []
+        return rows
+
+
+class RunStore:
+    """One run directory. Use `RunStore.create` to write, `RunStore.read` to look."""
+
+    def __init__(self, folder: Path, *, writable: bool) -> None:
+        self.folder = folder
+        self._candidates = Table(folder / "candidates")
+        self._scores = Table(folder / "scores")
+        self.candidates: dict[str, Row] = self._candidates.read(set_aside_damaged=writable)
+        self.scores: dict[str, Row] = self._scores.read(set_aside_damaged=writable)
+        self._lock: int | None = None
+
+    @classmethod
+    def create(cls, folder: Path) -> RunStore:
+        """Open `folder` for writing, making it if needed; use as a context manager to let it go.
+
+        Raises:
+            RunLockedError: another process is writing to it.
+            StoreError: it cannot be made or written.
+        """
+        lock = _acquire(folder)
+        try:
+            for name in ("", "candidates", "candidates/audio", "scores", "report"):
+                remove_leftovers(folder / name)
+            store = cls(folder, writable=True)
+        except BaseException:
+            os.close(lock)
+            raise
+        store._lock = lock
+        return store
+
+    @classmethod
+    def read(cls, folder: Path) -> RunStore:
+        """Open an existing run for reading.
+
+        Raises:
+            StoreError: there is no run in `folder`.
+        """
+        if not (folder / "run.json").is_file():
+            raise StoreError(f"{folder} is not a run: it has no run.json. Give the --out folder of 'tts-eval run'.")
+        return cls(folder, writable=False)
+
+    def __enter__(self) -> RunStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def add_candidates(self, rows: Sequence[Row]) -> None:
+        """Store candidate rows; their audio must be in place already."""
+        self._candidates.append(rows)
+        self.candidates.update((row["key"], row) for row in rows)
+
+    def add_scores(self, rows: Sequence[Row]) -> None:
+        """Store score rows."""
+        self._scores.append(rows)
+        self.scores.update((row["key"], row) for row in rows)
+
+    def write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        """Write a JSON file of the run."""
+        write_text_atomically(self.folder / name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        path = self.folder / name
+        try:
+            value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} cannot be read ({error}). Run 'tts-eval run' on this folder again.") from error
+        return value
+
+
+def _acquire(folder: Path) -> int:
+    import fcntl
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written ({error.strerror}). Give a writable folder with --out."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 32, 0).decode().strip() or "unknown"
+        os.close(descriptor)
+        raise RunLockedError(
+            f"Another process (pid {holder}) is writing to {folder}. Wait for it, or give another --out."
+        ) from error
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

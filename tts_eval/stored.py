@@ -1,0 +1,154 @@
+"""A synthesizer and a verifier that remember, so that searches resume without knowing it.
+
+Both keep the protocol they wrap. What the run store has is returned as stored; the rest is made in
+batches, and each batch is stored before the next one starts. A candidate always comes back as its
+16-bit file would give it, fresh or stored, so that resumed and undisturbed runs score the same audio.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from tts_eval.audio import read_audio, write_audio
+from tts_eval.errors import AudioError
+from tts_eval.execution import Executor, batched, isolate
+from tts_eval.files import write_atomically
+from tts_eval.guards import audio_failure
+from tts_eval.records import (
+    audio_name,
+    candidate_from_row,
+    candidate_key,
+    candidate_row,
+    is_transient,
+    reference_digest,
+    request_digest,
+    row_failure,
+    score_from_row,
+    score_key,
+    score_row,
+    synthesizer_identity,
+    verifier_identity,
+)
+from tts_eval.store import Row, RunStore
+from tts_eval.synthesizers.failed import failed_candidate
+from tts_eval.types import Candidate, FailureKind, FinishReason, Item, Job, Score, Synthesizer, Verifier
+
+logger = logging.getLogger(__name__)
+
+Advance = Callable[[int], None]
+"""Called with the number of items that are done; progress bars listen."""
+
+
+class StoredSynthesizer:
+    """`synthesizer`, with `store` as its memory."""
+
+    def __init__(
+        self, synthesizer: Synthesizer, store: RunStore, executor: Executor, *, batch: int, advance: Advance
+    ) -> None:
+        self.name = synthesizer.name
+        self.revision = synthesizer.revision
+        self._synthesizer = synthesizer
+        self._store = store
+        self._executor = executor
+        self._batch = batch
+        self._advance = advance
+
+    def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
+        """One candidate per job, in order; a job that raises gives a failed candidate."""
+        keys = [self._key(job) for job in jobs]
+        found: dict[str, Candidate | None] = {key: self._recall(key) for key in keys}
+        missing = [(key, job) for key, job in zip(keys, jobs, strict=True) if found[key] is None]
+        self._advance(len(jobs) - len(missing))
+        for batch, made in self._executor.map(self._make, list(batched(missing, self._batch))):
+            rows = []
+            for (key, job), candidate in zip(batch, made, strict=True):
+                found[key], row = self._keep(key, job, candidate)
+                rows.append(row)
+            self._store.add_candidates(rows)
+            self._advance(len(batch))
+        return [kept for key in keys if (kept := found[key]) is not None]
+
+    def _key(self, job: Job) -> str:
+        digest = request_digest(job.request)
+        return candidate_key(synthesizer_identity(self), job.request.id, digest, job.sampling, job.seed, job.index)
+
+    def _make(self, batch: Sequence[tuple[str, Job]]) -> list[Candidate]:
+        return isolate(self._synthesizer.generate, [job for _, job in batch], _raised)
+
+    def _recall(self, key: str) -> Candidate | None:
+        row = self._store.candidates.get(key)
+        if row is None or is_transient(row_failure(row)):
+            return None
+        if not row["audio"]:
+            return candidate_from_row(row, None)
+        try:
+            return candidate_from_row(row, read_audio(self._store.folder / row["audio"]))
+        except AudioError as error:
+            logger.warning("%s; the candidate is made again", error)
+            return None
+
+    def _keep(self, key: str, job: Job, candidate: Candidate) -> tuple[Candidate, Row]:
+        clip = candidate.clip
+        audio = ""
+        failure = audio_failure(clip) if clip is not None else None
+        if failure is not None and failure.kind is not FailureKind.SILENT:  # silence is audio; these two are not
+            candidate = replace(candidate, clip=None, failure=failure, finish=FinishReason.FAILED)
+        elif clip is not None:
+            stored = clip.quantised()
+            candidate = replace(candidate, clip=stored)
+            audio = f"candidates/audio/{audio_name(job, key)}"
+            write_atomically(self._store.folder / audio, lambda path: write_audio(path, stored))
+        return candidate, candidate_row(key, job.request.id, self, candidate, audio)
+
+
+class StoredVerifier:
+    """`verifier`, with `store` as its memory."""
+
+    def __init__(self, verifier: Verifier, store: RunStore, *, advance: Advance) -> None:
+        self.name = verifier.name
+        self.version = verifier.version
+        self.judge = verifier.judge
+        self.metrics = verifier.metrics
+        self.supports_partial = verifier.supports_partial
+        self._verifier = verifier
+        self._store = store
+        self._advance = advance
+
+    def score(self, items: Sequence[Item]) -> list[Score]:
+        """One score per item, in order."""
+        keys = [self._key(item) for item in items]
+        found = [self._recall(key) for key in keys]
+        missing = [position for position, score in enumerate(found) if score is None]
+        self._advance(len(items) - len(missing))
+        rows = []
+        for position, score in zip(
+            missing, self._verifier.score([items[position] for position in missing]), strict=True
+        ):
+            found[position] = score
+            key, item = keys[position], items[position]
+            if key is not None:
+                rows.append(score_row(key, item.request.id, item.candidate.index, self, score))
+        self._store.add_scores(rows)
+        self._advance(len(missing))
+        return [score for score in found if score is not None]
+
+    def _key(self, item: Item) -> str | None:
+        """None for a candidate without audio, which costs nothing to judge."""
+        clip = item.candidate.clip
+        if clip is None:
+            return None
+        return score_key(verifier_identity(self), self.judge, reference_digest(item.request), clip.sha256)
+
+    def _recall(self, key: str | None) -> Score | None:
+        row = self._store.scores.get(key) if key is not None else None
+        if row is None or is_transient(row_failure(row)):
+            return None
+        return score_from_row(row)
+
+
+def _raised(job: Job, error: Exception) -> Candidate:
+    return failed_candidate(
+        job, FailureKind.SYNTHESIS, f"{type(error).__name__} on '{job.request.id}' #{job.index}: {error}"
+    )

@@ -1,0 +1,62 @@
+"""Speech that already exists: a folder of files named after the requests.
+
+`wavs:FOLDER` takes `ID.wav` (or .flac, .ogg, .opus, .mp3) for a request, so any system can be
+scored without running it here. Candidate i > 0 is `ID_i.wav`, for pools made elsewhere. A missing
+or broken file is a failed candidate, not a shorter run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tts_eval.audio import find_audio, read_audio
+from tts_eval.errors import AudioError, ConfigError
+from tts_eval.synthesizers.failed import failed_candidate
+from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
+
+
+def create(argument: str) -> WavsSynthesizer:
+    """The folder that `wavs:FOLDER` names."""
+    if not argument:
+        raise ConfigError(["Synthesizer 'wavs' needs a folder: wavs:FOLDER."])
+    return WavsSynthesizer(Path(argument))
+
+
+class WavsSynthesizer:
+    """Reads candidates from `folder`."""
+
+    name = "wavs"
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ConfigError([f"No folder of audio at {folder}."])
+        self._folder = folder.resolve()
+        self.revision = str(self._folder)
+
+    def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
+        """One candidate per job; the seed and the sampling are ignored."""
+        return [self._read(job) for job in jobs]
+
+    def _read(self, job: Job) -> Candidate:
+        started = time.perf_counter()
+        stem = job.request.id if job.index == 0 else f"{job.request.id}_{job.index}"
+        if (self._folder / stem).resolve().parent != self._folder:
+            return failed_candidate(job, FailureKind.MISSING, f"The id {job.request.id!r} is not a plain file name.")
+        path = find_audio(self._folder, stem)
+        if path is None:
+            return failed_candidate(job, FailureKind.MISSING, f"No {stem}.wav (or .flac, .ogg ...) in {self._folder}.")
+        try:
+            clip = read_audio(path)
+        except AudioError as error:
+            return failed_candidate(job, FailureKind.UNREADABLE, str(error))
+        seconds = time.perf_counter() - started
+        return Candidate(
+            index=job.index,
+            seed=job.seed,
+            sampling=job.sampling,
+            finish=FinishReason.EOS,
+            clip=clip,
+            cost=Cost(audio_seconds=clip.seconds, generator_seconds=seconds),
+        )

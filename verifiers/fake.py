@@ -1,0 +1,55 @@
+"""Verifiers without a model, for tests of searches: they measure the tones of the fake synthesizer.
+
+`fake` measures how far the pitch strays; `fake:NOISE` adds a seeded error to that, so that two of
+them disagree as real judges do. A request whose metadata has `fake_verifier: raise` makes it raise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tts_eval.errors import ConfigError
+from tts_eval.types import Item, Metric, Score
+from verifiers.judging import Judgement, clip_of, judge
+
+
+def create(argument: str) -> FakeVerifier:
+    """`fake` or `fake:NOISE`."""
+    try:
+        return FakeVerifier(float(argument or 0.0))
+    except ValueError as error:
+        raise ConfigError([f"Verifier 'fake' takes a number (fake:0.5), got '{argument}'."]) from error
+
+
+class FakeVerifier:
+    """Mean absolute deviation of the zero-crossing rate from that of 220 Hz."""
+
+    name = "fake"
+    version = "1"
+    supports_partial = True
+    metrics = (Metric(name="stray", higher_is_better=False, worst=1.0, protocol="fake@1"),)
+
+    def __init__(self, noise: float = 0.0) -> None:
+        self._noise = noise
+        self.judge = f"zero-crossings:{noise:g}"
+
+    def score(self, items: Sequence[Item]) -> list[Score]:
+        """One score per item; lower is better."""
+        return judge(self, items, self._judge)
+
+    def _judge(self, items: Sequence[Item]) -> list[Judgement]:
+        return [self._one(item) for item in items]
+
+    def _one(self, item: Item) -> Judgement:
+        if item.request.metadata.get("fake_verifier") == "raise":
+            raise RuntimeError("asked to fail")
+        clip = clip_of(item)
+        words = np.array_split(clip.samples, max(len(item.request.text.split()), 1))
+        crossings = [np.count_nonzero(np.diff(np.signbit(word))) / 2 / (len(word) / clip.rate) for word in words]
+        stray = float(np.mean(np.abs(np.array(crossings) / 220.0 - 1.0)))
+        seed = hashlib.sha256(f"{clip.sha256}{self._noise}".encode()).digest()
+        error = np.random.default_rng(int.from_bytes(seed[:8], "big")).standard_normal()
+        return Judgement({"stray": min(max(stray + self._noise * 0.05 * error, 0.0), 1.0)})
