@@ -13,23 +13,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from benchmarks.suite import Suite, load_suite
+from benchmarks.suite import Suite, load_suite, suites
 from search.outcome import OutcomeVerifier
 from search.selection import Rule, parse_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError
+from tts_eval.errors import ConfigError, UnknownNameError
 from tts_eval.execution import SerialExecutor, batched
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
+from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import StoredSynthesizer, StoredVerifier
-from tts_eval.synthesizers import load_synthesizer
+from tts_eval.synthesizers import load_synthesizer, synthesizers
 from tts_eval.types import Item, Sampling, Verifier
-from verifiers import load_verifier
+from verifiers import load_verifier, verifiers
 
 BATCH = 16
 """Candidates per stored part: what a kill can cost."""
@@ -114,12 +115,30 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
 
 
 def load_parts(config: RunConfig) -> Parts:
-    """Suite, rule and verifiers of a config; cheap checks come before models are loaded."""
+    """Suite, rule and verifiers of a config; every name is checked before a model is loaded."""
+    _check_names(config)
     suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
     rule = parse_rule(config.verifier)
     judges = config.judge or suite.judges
     specs = dict.fromkeys([*rule.verifiers, *judges])
     return Parts(suite=suite, rule=rule, judges=judges, verifiers={spec: load_verifier(spec) for spec in specs})
+
+
+def _check_names(config: RunConfig) -> None:
+    named: list[tuple[Registry[Any], str]] = [
+        (suites, config.suite),
+        (synthesizers, config.synth),
+        (strategies, config.strategy),
+        *((verifiers, spec) for spec in [*parse_rule(config.verifier).verifiers, *config.judge]),
+    ]
+    problems = []
+    for registry, spec in named:
+        try:
+            registry.require(parse_spec(spec).name)
+        except UnknownNameError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
 
 
 def judge_all(results: list[SearchResult], parts: Parts, store: RunStore, progress: Progress) -> None:

@@ -20,10 +20,8 @@ def number(value: float | None, metric: Metric) -> str:
 
 
 def percent(value: float | None) -> str:
-    """Per cent with two decimals under 10 and one above."""
-    if value is None:
-        return UNDEFINED
-    return f"{100 * value:.{2 if abs(value) < 0.1 else 1}f} %".replace("-", MINUS)
+    """Per cent with two decimals."""
+    return UNDEFINED if value is None else f"{100 * value:.2f} %".replace("-", MINUS)
 
 
 def difference_text(value: float | None, metric: Metric) -> str:

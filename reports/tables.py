@@ -7,7 +7,6 @@ spelled out in words, so that a table can be read in black and white, aloud and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -49,6 +48,8 @@ class Column:
     numeric: bool = False
     essential: bool = True
     """Whether it belongs in a terminal of 80 columns."""
+    essential_detail: bool = True
+    """Whether its details do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,12 @@ def metrics_table(summary: Summary) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            Cell(metric.judged.metric.name, _reading(metric.judged.metric)),
-            Cell(metric.judged.verifier_key, metric.judged.judge),
+            Cell(metric.judged.metric.name, f"by {metric.judged.verifier_key}, {_direction(metric.judged.metric)}"),
+            Cell(metric.judged.judge, metric.judged.metric.protocol),
             _role(metric.judged),
             *_number_cells(metric),
             Cell(percent(metric.above_half), _single(metric.baseline_above_half)),
-            Cell(f"{metric.chosen.n} of {metric.chosen.n_expected}"),
+            Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
         for metric in summary.metrics
     )
@@ -112,7 +113,7 @@ def groups_table(summary: Summary) -> Table | None:
             Cell(metric.judged.metric.name, metric.judged.verifier_key),
             _role(metric.judged),
             *_number_cells(metric),
-            Cell(f"{metric.chosen.n} of {metric.chosen.n_expected}"),
+            Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
         for group in summary.groups
         for metric in group.metrics
@@ -150,8 +151,8 @@ def cost_table(summary: Summary) -> Table:
         ("Audio delivered", seconds_text(delivered), ""),
         ("Audio made", seconds_text(cost.audio_seconds), _per(cost.audio_seconds, delivered)),
         ("Synthesizer time", seconds_text(cost.generator_seconds), _per(cost.generator_seconds, delivered)),
-        ("Verifier time in the search", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
-        *((f"Judging: {name}", seconds_text(seconds), _per(seconds, delivered))
+        ("Verifier time", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
+        *((f"of which {name}", seconds_text(seconds), _per(seconds, delivered))
           for name, seconds in summary.cost.judging_seconds.items()),
         ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
         ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
@@ -178,7 +179,7 @@ def headline(summary: Summary) -> str:
         change += f", 95 % interval {interval_text(metric.difference.interval, definition)}"
     return (
         f"Best of {summary.n} takes {definition.name} by {judge} from {number(metric.baseline.value, definition)} "
-        f"to {value} ({change}; {_reading(definition, protocol=False)}). {_conclusion(metric)}"
+        f"to {value} ({change}; {_direction(definition)}). {_conclusion(metric)}"
     )
 
 
@@ -195,12 +196,8 @@ def verdict(metric: MetricSummary) -> Cell:
     if metric.is_settled is None:
         return Cell(UNDEFINED)
     if not metric.is_settled:
-        return Cell("not settled", "interval holds 0")
-    return (
-        Cell("better", "interval excludes 0", "better")
-        if metric.is_better
-        else Cell("worse", "interval excludes 0", "worse")
-    )
+        return Cell("unsettled")
+    return Cell("better", tone="better") if metric.is_better else Cell("worse", tone="worse")
 
 
 def shown_points(n: int) -> list[int]:
@@ -224,25 +221,27 @@ def to_rich(table: Table, *, essential: bool = True) -> RichTable:
     from rich.text import Text
 
     kept = [index for index, column in enumerate(table.columns) if column.essential or not essential]
-    rendered = RichTable(title=table.caption, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    for index in kept:
-        rendered.add_column(table.columns[index].title, justify="right" if table.columns[index].numeric else "left")
-    styles: Mapping[str, str] = {"better": "green", "worse": "red", "held-out": "bold"}
+    rendered = RichTable(
+        title=table.caption, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )  # fmt: skip
+    for column in (table.columns[index] for index in kept):
+        rendered.add_column(column.title, justify="right" if column.numeric else "left")
+    styles = {"better": "green", "worse": "red", "held-out": "bold"}
     for row in table.rows:
-        rendered.add_row(
-            *(
-                Text.assemble((row[index].text, styles.get(row[index].tone, "")), (f"\n{row[index].detail}", "dim"))
-                if row[index].detail
-                else Text(row[index].text, styles.get(row[index].tone, ""))
-                for index in kept
-            )
-        )
+        cells = []
+        for index in kept:
+            text = Text(row[index].text, styles.get(row[index].tone, ""))
+            if row[index].detail and (table.columns[index].essential_detail or not essential):
+                text.append(f"\n{row[index].detail}", "dim")
+            cells.append(text)
+        rendered.add_row(*cells)
     return rendered
 
 
 def _number_columns(summary: Summary) -> tuple[Column, ...]:
     return (
-        Column("Single sample", numeric=True), Column(f"Best of {summary.n}", numeric=True),
+        Column("Single sample", numeric=True, essential_detail=False), Column(f"Best of {summary.n}", numeric=True),
         Column("Difference", numeric=True), Column("Verdict"), Column("Relative gain", numeric=True, essential=False),
         Column(f"Oracle of {summary.n}", numeric=True, essential=False),
     )  # fmt: skip
@@ -271,16 +270,16 @@ def _role(judged: JudgedMetric) -> Cell:
     return Cell(SELECTED_ON, "", "selected-on") if judged.selected_on else Cell(HELD_OUT, "", "held-out")
 
 
-def _reading(metric: Metric, *, protocol: bool = True) -> str:
-    direction = "higher is better" if metric.higher_is_better else "lower is better"
-    return f"{direction}; {metric.protocol}" if protocol and metric.protocol else direction
+def _direction(metric: Metric) -> str:
+    return "higher is better" if metric.higher_is_better else "lower is better"
 
 
 def _metric_notes(summary: Summary) -> tuple[str, ...]:
     notes = [
         f"Brackets: 95 % percentile bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
         "differences are paired. Single sample: expected value of one candidate. "
-        "Oracle: best of the pool by that metric itself."
+        "Oracle: best of the pool by that metric itself. "
+        "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0."
     ]
     if any(metric.judged.selected_on for metric in summary.metrics):
         notes.append(

@@ -26,6 +26,8 @@ import numpy as np
 from tts_eval.errors import ConfigError
 from tts_eval.types import Metric, Score
 
+_JOIN = re.compile(r"(?:^|(?<=\s))([+>])(?=\s|$)")
+"""A plus or > between spaces; inside a path it is just a character."""
 _CAPPED = re.compile(r"min\((?P<term>.+),\s*(?P<cap>[-+.\deE]+)\)")
 _WEIGHTED = re.compile(r"(?P<weight>[-+]?[.\d]+(?:[eE][-+]?\d+)?)\s*\*\s*(?P<term>.+)")
 
@@ -95,11 +97,12 @@ def parse_rule(text: str) -> Rule:
     Raises:
         ConfigError: it is empty, mixes ' + ' and ' > ', or a term is malformed; all problems at once.
     """
-    lexicographic = " > " in text
-    if lexicographic and " + " in text:
+    joins = set(_JOIN.findall(text))
+    lexicographic = ">" in joins
+    if len(joins) > 1:
         raise ConfigError([f"Selection rule '{text}' mixes ' + ' and ' > '. Use one of them."])
     problems: list[str] = []
-    terms = [_parse_term(part, lexicographic, problems) for part in re.split(r" [+>] ", text.strip())]
+    terms = [_parse_term(part, lexicographic, problems) for part in _JOIN.sub("\n", text).split("\n")]
     if problems:
         raise ConfigError(problems)
     return Rule(text.strip(), "lexicographic" if lexicographic else "sum", tuple(terms))

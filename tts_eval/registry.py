@@ -68,15 +68,18 @@ class Registry(Generic[T]):
         if not isinstance(target, str):
             self._objects[name] = target
 
+    def require(self, name: str) -> None:
+        """Raise what `load` would raise for an unknown name, without importing anything."""
+        if name not in self:
+            raise UnknownNameError(self._unknown(name))
+
     def load(self, name: str) -> T:
         """The component called `name`, imported on first use.
 
         Raises:
             UnknownNameError: no such name; the message has the close matches and the listing command.
         """
-        self._discover()
-        if name not in self._entries:
-            raise UnknownNameError(self._unknown(name))
+        self.require(name)
         if name not in self._objects:
             module, _, attribute = self._entries[name].target.partition(":")
             loaded: Any = importlib.import_module(module)

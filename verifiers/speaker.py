@@ -61,9 +61,7 @@ class SpeakerVerifier:
         references = self._reference_embeddings(sources)
         # The voice of a candidate without a reference would be measured for nothing.
         asked = [index for index, key in enumerate(keys) if not isinstance(references[key], Failure)]
-        voices = dict(
-            zip(asked, self._encoder.embed([clip_of(items[index]).at(RATE) for index in asked]), strict=True)
-        )
+        voices = dict(zip(asked, self._encoder.embed([clip_of(items[index]).at(RATE) for index in asked]), strict=True))
         return [_compare(references[key], voices.get(index)) for index, key in enumerate(keys)]
 
     def _reference_embeddings(self, sources: dict[str, AudioSource | None]) -> dict[str, np.ndarray | Failure]:

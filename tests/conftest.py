@@ -1,0 +1,62 @@
+"""Fixtures shared by all tests: requests, tones and the real data where they are at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tts_eval.audio import Clip
+from tts_eval.types import Candidate, FinishReason, Item, Job, Request, Sampling
+
+# Real speech is not part of the project; tests that want it are skipped where it is absent.
+DATA = Path(os.environ.get("TTS_EVAL_TEST_DATA", Path(__file__).resolve().parents[1] / "../shared/data"))
+
+
+@pytest.fixture
+def data() -> Path:
+    """The folder of real speech."""
+    if not DATA.is_dir():
+        pytest.skip("no real speech at hand: set TTS_EVAL_TEST_DATA to a folder with LibriSpeech/")
+    return DATA.resolve()
+
+
+@pytest.fixture
+def tone() -> Clip:
+    """Half a second of a tone at 16 kHz."""
+    time = np.arange(8000) / 16000
+    return Clip((0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32), 16000)
+
+
+@pytest.fixture
+def make_jobs() -> Callable[..., list[Job]]:
+    """Jobs for requests, `n` each, with the seeds of run seed 0."""
+    from tts_eval.seeds import candidate_seed
+
+    def make(requests: list[Request], n: int = 4, sampling: Sampling | None = None) -> list[Job]:
+        return [
+            Job(
+                request=request,
+                index=index,
+                seed=candidate_seed(0, request.id, index),
+                sampling=sampling or Sampling(),
+            )
+            for request in requests
+            for index in range(n)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def make_item() -> Callable[..., Item]:
+    """An item around a clip."""
+
+    def make(clip: Clip | None, text: str = "one two three", **request: object) -> Item:
+        candidate = Candidate(index=0, seed=0, sampling=Sampling(), finish=FinishReason.EOS, clip=clip)
+        return Item(request=Request(id="r", text=text, **request), candidate=candidate)  # type: ignore[arg-type]
+
+    return make

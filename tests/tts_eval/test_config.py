@@ -1,0 +1,64 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tts_eval.config import RunConfig, as_dict, parse_config, read_yaml
+from tts_eval.errors import ConfigError
+
+
+def test_every_mistake_is_reported_at_once():
+    with pytest.raises(ConfigError) as caught:
+        parse_config({"nn": 3, "suite": 7, "temperature": "hot", "n": 0, "fail_on": 2, "limit": True})
+    text = str(caught.value)
+    assert "Unknown setting 'nn'. Did you mean 'n'?" in text
+    assert "suite is 7; expected a text" in text
+    assert "temperature is 'hot'; expected a number" in text
+    assert "n is 0; expected 1 or more" in text
+    assert "fail_on is 2.0; expected a share from 0 to 1" in text
+    assert "limit is True; expected a whole number or nothing" in text
+    assert len(caught.value.problems) == 6
+
+
+@pytest.mark.parametrize("temperature", [float("nan"), float("inf"), -1.0])
+def test_impossible_temperatures_are_refused(temperature):
+    with pytest.raises(ConfigError, match="temperature"):
+        RunConfig(temperature=temperature)
+
+
+def test_values_round_trip_through_plain_data():
+    config = RunConfig(suite="librispeech", judge=("asr:base", "quality"), n=3, limit=None)
+    assert parse_config(as_dict(config)) == config
+
+
+def test_one_judge_may_be_a_plain_text_and_whole_numbers_are_numbers():
+    config = parse_config({"judge": "asr:base", "temperature": 1, "data_dir": None})
+    assert config.judge == ("asr:base",)
+    assert config.temperature == 1.0
+
+
+def test_every_setting_can_come_from_yaml(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("suite: mini\nn: 4\njudge: [asr:base]\n")
+    assert parse_config(read_yaml(path)) == RunConfig(suite="mini", n=4, judge=("asr:base",))
+    assert {field.name for field in dataclasses.fields(RunConfig)} == set(as_dict(RunConfig()))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("- a\n- b\n", "holds list"),
+        ("a: [1\n", "not plain YAML"),
+        ("a: !!python/object/apply:os.system ['true']\n", "not plain YAML"),
+    ],
+)
+def test_bad_yaml_is_refused_and_never_run(tmp_path: Path, content, message):
+    path = tmp_path / "run.yaml"
+    path.write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        read_yaml(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
+        read_yaml(tmp_path / "nowhere.yaml")
