@@ -29,7 +29,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.edgecolor": INK,
     "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
     "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "grid.color": GRID, "grid.linewidth": 0.6,
-    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "best-at-k",
+    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "figure.constrained_layout.wspace": 0.06,
+    "svg.hashsalt": "best-at-k",
 }  # fmt: skip
 SVG_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
 FORMATS = ("svg", "png", "pdf")
@@ -124,14 +125,18 @@ def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> Non
     selected, oracle = _scaled(curves.selected, scale), _scaled(curves.oracle, scale)
     lows = _scaled([interval.low if interval else None for interval in curves.intervals], scale)
     highs = _scaled([interval.high if interval else None for interval in curves.intervals], scale)
+    random = _scaled([curves.random] * len(points), scale)
     markers = [k - 1 for k in shown_points(len(points))]
 
     axes.fill_between(points, lows, highs, color=COLOURS["selected"], alpha=0.16, linewidth=0, label="95 % interval")
-    axes.plot(points, selected, color=COLOURS["selected"], linewidth=1.7, marker="o", markersize=3.5, markevery=markers,
-              label="selected by the run")  # fmt: skip
-    axes.plot(points, oracle, color=COLOURS["oracle"], linewidth=1.3, linestyle=(0, (5, 2)), label="oracle")
-    axes.plot(points, _scaled([curves.random] * len(points), scale), color=COLOURS["random"], linewidth=1.3,
-              linestyle=(0, (1, 1.6)), label="random")  # fmt: skip
+    axes.plot(
+        points, selected, color=COLOURS["selected"], linewidth=1.7, marker="o", markersize=3.5, markevery=markers,
+        clip_on=False, zorder=3, label="selected by the run",
+    )  # fmt: skip
+    # Above the other, because for the selecting judge the two coincide.
+    dashed: dict[str, Any] = {"linewidth": 1.3, "zorder": 4}
+    axes.plot(points, oracle, color=COLOURS["oracle"], linestyle=(0, (5, 2)), label="oracle", **dashed)
+    axes.plot(points, random, color=COLOURS["random"], linestyle=(0, (1, 1.6)), label="random", **dashed)
 
     axes.set_xscale("log", base=2)
     axes.set_xticks([k + 1 for k in markers], [str(k + 1) for k in markers])

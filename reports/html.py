@@ -27,6 +27,7 @@ from reports.summary import Summary
 from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
 from tts_eval.errors import AudioError
 from tts_eval.text import AlignedChunk, load_protocol, protocols
+from tts_eval.types import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ class ClipView:
     player: Player
     scores: tuple[ScoreView, ...]
     transcripts: tuple[TranscriptView, ...]
+    failure: Failure | None
+    """The candidate's own, or the one that all of its scores share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +180,7 @@ def _request(
             player(request, candidate, role == "chosen"),
             tuple(_score(candidate, judged) for judged in results.metrics),
             tuple(_transcripts(request.text, candidate, results)),
+            _failure(candidate),
         )
 
     chosen, first = request.chosen, request.first
@@ -190,6 +194,12 @@ def _request(
         tuple(view(candidate, "rejected") for candidate in rest),
         f"{order[0].metric.name} {_shown(chosen, order[0])}" if order else "",
     )
+
+
+def _failure(candidate: CandidateResult) -> Failure | None:
+    failures = {score.failure for score in candidate.scores.values()}
+    shared = failures.pop() if len(failures) == 1 else None
+    return candidate.failure or shared
 
 
 def _score(candidate: CandidateResult, judged: JudgedMetric) -> ScoreView:

@@ -28,6 +28,8 @@ from tts_eval.types import Metric
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
+FEW_CLUSTERS = 20
+"""Below this many clusters the percentile interval covers less than it says."""
 HELD_OUT, SELECTED_ON = "HELD OUT", "selected on"
 
 
@@ -91,7 +93,7 @@ def metrics_table(summary: Summary) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            Cell(metric.judged.metric.name, f"by {metric.judged.verifier_key}, {_direction(metric.judged.metric)}"),
+            Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{_direction(metric.judged.metric)}"),
             Cell(metric.judged.judge, metric.judged.metric.protocol),
             _role(metric.judged),
             *_number_cells(metric),
@@ -147,7 +149,7 @@ def cost_table(summary: Summary) -> Table:
     """What the run cost, in all and per second of delivered audio."""
     cost, delivered = summary.cost.total, summary.cost.delivered_seconds
     rows = [
-        ("Candidates", f"{summary.coverage.candidates:,}", f"{summary.n} a request"),
+        ("Candidates", f"{summary.coverage.candidates:,}", ""),
         ("Audio delivered", seconds_text(delivered), ""),
         ("Audio made", seconds_text(cost.audio_seconds), _per(cost.audio_seconds, delivered)),
         ("Synthesizer time", seconds_text(cost.generator_seconds), _per(cost.generator_seconds, delivered)),
@@ -278,9 +280,13 @@ def _metric_notes(summary: Summary) -> tuple[str, ...]:
     notes = [
         f"Brackets: 95 % percentile bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
         "differences are paired. Single sample: expected value of one candidate. "
-        "Oracle: best of the pool by that metric itself. "
+        "Oracle: best of the pool by that metric itself. A relative gain above 0 is an improvement. "
         "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0."
     ]
+    if 1 < summary.clusters < FEW_CLUSTERS:
+        notes.append(f"With so few ({summary.clusters}) to draw from, the intervals are somewhat too narrow.")
+    if summary.clusters < 2:
+        notes.append("Intervals need at least two speakers (or requests without a named speaker).")
     if any(metric.judged.selected_on for metric in summary.metrics):
         notes.append(
             f"A judge that was '{SELECTED_ON}' took part in choosing: its numbers flatter the search. "
@@ -307,7 +313,7 @@ def _markdown_cell(cell: Cell) -> str:
     text = escape_markdown(cell.text)
     if cell.tone == "held-out":
         text = f"**{text}**"
-    return f"{text}<br>{escape_markdown(cell.detail)}" if cell.detail else text
+    return "<br>".join([text, *(escape_markdown(line) for line in cell.detail.splitlines())])
 
 
 def escape_markdown(text: str) -> str:

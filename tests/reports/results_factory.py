@@ -26,11 +26,16 @@ STRAY_WORDS = ("of", "late", "water", "never", "the", "shore", "tin")
 WER = Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate", protocol="whisper-norm@1",
              ratio_of=("errors", "words"))  # fmt: skip
 SIMILARITY = Metric(name="similarity", higher_is_better=True, worst=0.0, protocol="ge2e@1")
-METRICS = (
-    JudgedMetric(key="asr:tiny.en/wer", verifier_key="asr:tiny.en", metric=WER, judge="whisper-tiny.en 1a5afae06a4d", selected_on=False),
-    JudgedMetric(key="speaker:ge2e/similarity", verifier_key="speaker:ge2e", metric=SIMILARITY, judge="ge2e 39373b86598f", selected_on=False),
-    JudgedMetric(key="asr:base/wer", verifier_key="asr:base", metric=WER, judge="whisper-base d01c3014881c", selected_on=True),
-)  # fmt: skip
+METRICS = tuple(
+    JudgedMetric(
+        key=f"{verifier}/{metric.name}", verifier_key=verifier, metric=metric, judge=judge, selected_on=selected
+    )
+    for verifier, metric, judge, selected in (
+        ("asr:tiny.en", WER, "whisper-tiny.en 1a5afae06a4d", False),
+        ("speaker:ge2e", SIMILARITY, "ge2e 39373b86598f", False),
+        ("asr:base", WER, "whisper-base d01c3014881c", True),
+    )
+)
 
 
 def make_results(
@@ -118,7 +123,11 @@ def _candidate(
         failure=failure if not was_made else None,
         audio=audio,
         seconds=seconds,
-        cost=Cost(audio_seconds=seconds, generator_seconds=0.05, verifier_seconds=0.03),
+        cost=Cost(
+            audio_seconds=seconds,
+            generator_seconds=0.05,
+            verifier_seconds=sum(score.seconds for score in scores.values()),
+        ),
         rank=0,
         selection_score=scores["asr:base"].value,
         scores=scores,

@@ -15,6 +15,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.suite import suites
@@ -73,17 +74,25 @@ def doctor_command() -> None:
 
 
 def _components(kind: str) -> Table:
-    table = Table(kind, "what it is", title=None)
+    table = _name_table(kind)
     for entry in REGISTRIES[kind]:
-        table.add_row(entry.name, entry.summary)
+        table.add_row(entry.name, escape(entry.summary))
     return table
 
 
 def _models() -> Table:
-    table = Table("models", "what it is", "MB", "licence", "source", "here")
+    table = _name_table("models")
     for asset in weights.ASSETS:
-        here = "yes" if weights.is_present(asset) else "no"
-        table.add_row(asset.name, asset.title, str(asset.megabytes), asset.licence, asset.source, here)
+        here = "on this machine" if weights.is_present(asset) else f"not here; run: tts-eval fetch {asset.name}"
+        card = f"{asset.title}\n{asset.megabytes} MB, {asset.licence}\nfrom {asset.source}\n{here}"
+        table.add_row(asset.name, escape(card))
+    return table
+
+
+def _name_table(kind: str) -> Table:
+    table = Table(show_lines=kind == "models")
+    table.add_column(kind, no_wrap=True)
+    table.add_column("what it is")
     return table
 
 

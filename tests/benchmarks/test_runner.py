@@ -1,0 +1,169 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from benchmarks.perf.kill_and_resume import kill_and_resume
+from benchmarks.rescore import add_judges
+from benchmarks.runner import run
+from benchmarks.suite import Suite, suites
+from reports.frame import MEASURED_TIME, results_frame
+from reports.read_run import read_run
+from tts_eval.config import RunConfig
+from tts_eval.errors import ConfigError, StoreError
+from tts_eval.types import Request
+
+CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
+
+
+def frame(folder: Path) -> pandas.DataFrame:
+    return results_frame(read_run(folder)).drop(columns=list(MEASURED_TIME))
+
+
+@pytest.fixture
+def troubled(monkeypatch):
+    """A suite in which each request fails in another way."""
+    fates = ("", "raise", "silent", "empty", "nan", "length")
+    requests = [Request(id=f"r-{fate or 'fine'}", text="one two", metadata={"fake": fate}) for fate in fates]
+    requests.append(Request(id="r-verifier", text="one two", metadata={"fake_verifier": "raise"}))
+    suite = Suite(name="troubled@1", requests=tuple(requests), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+
+
+def test_a_run_has_every_candidate_with_every_score(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    table = frame(tmp_path)
+    assert len(table) == 16
+    assert table.groupby("request_id")["chosen"].sum().tolist() == [1] * 4
+    assert table["fake#stray"].notna().all()
+    assert table["fake:2#stray"].notna().all()
+    best = table.loc[table.groupby("request_id")["fake#stray"].idxmin()]
+    assert best["chosen"].all()
+
+
+def test_running_again_changes_nothing(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+    table = frame(tmp_path)
+    run(CONFIG, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")} == before
+    pandas.testing.assert_frame_equal(frame(tmp_path), table)
+
+
+def test_every_failure_stays_in_the_denominator_under_its_name(tmp_path: Path, troubled):
+    run(replace(CONFIG, limit=None, n=2), tmp_path)
+    table = frame(tmp_path)
+    assert len(table) == 14
+    first = table[table["index"] == 0].set_index("request_id")
+    assert first["failure"].to_dict() == {
+        "r-fine": "",
+        "r-raise": "synthesis",
+        "r-silent": "",
+        "r-empty": "empty",
+        "r-nan": "not-finite",
+        "r-length": "",
+        "r-verifier": "",
+    }
+    assert first.loc["r-silent", "fake#failure"] == "silent"
+    assert first.loc["r-verifier", "fake#failure"] == "verifier"
+    assert first.loc["r-length", "finish"] == "length"
+    results = read_run(tmp_path)
+    metric = results.metrics[0]
+    values = {request.id: request.chosen.value(metric) for request in results.requests}
+    assert {name for name, value in values.items() if value == metric.metric.worst} == {
+        "r-raise", "r-silent", "r-empty", "r-nan", "r-verifier",
+    }  # fmt: skip
+
+
+def test_a_larger_n_another_rule_and_another_judge_reuse_what_is_there(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    audio = {path.name for path in (tmp_path / "candidates/audio").iterdir()}
+    run(replace(CONFIG, n=6, verifier="fake:3 + fake", judge=("fake:4",)), tmp_path)
+    after = {path.name for path in (tmp_path / "candidates/audio").iterdir()}
+    assert audio < after
+    assert len(after) == 24
+    results = read_run(tmp_path)
+    assert {metric.verifier_key: metric.selected_on for metric in results.metrics} == {
+        "fake:4": False, "fake:3": True, "fake": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "name"), [({"seed": 1}, "seed"), ({"suite": "mini-dev"}, "suite")])
+def test_a_folder_has_one_suite_and_one_seed(tmp_path: Path, change, name):
+    run(CONFIG, tmp_path)
+    with pytest.raises(ConfigError, match=f"was begun with {name}"):
+        run(replace(CONFIG, **change), tmp_path)
+
+
+def test_a_judge_can_be_added_without_synthesizer_or_suite(tmp_path: Path, monkeypatch):
+    run(CONFIG, tmp_path)
+    monkeypatch.setattr("benchmarks.runner.load_synthesizer", None)
+    add_judges(tmp_path, ["fake:7"])
+    table = frame(tmp_path)
+    assert table["fake:7#stray"].notna().all()
+    assert [metric.verifier_key for metric in read_run(tmp_path).metrics] == ["fake:2", "fake:7", "fake"]
+
+
+def test_a_judge_sees_lost_audio_as_a_failure(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    lost = sorted((tmp_path / "candidates/audio").iterdir())[0]
+    lost.unlink()
+    add_judges(tmp_path, ["fake:7"])
+    assert frame(tmp_path)["fake:7#stray"].isna().sum() == 1
+
+
+def test_judges_are_not_added_to_what_is_not_a_run(tmp_path: Path):
+    with pytest.raises(StoreError, match="not a run"):
+        add_judges(tmp_path / "nowhere", ["fake"])
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_all_unknown_names_are_reported_at_once(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        run(
+            RunConfig(suite="minni", synth="piperr", strategy="best-of-m", verifier="asrr", judge=("spaeker",)),
+            tmp_path,
+        )
+    assert len(caught.value.problems) == 5
+    assert "Did you mean 'speaker'" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_one_candidate_is_no_selection(tmp_path: Path):
+    run(replace(CONFIG, n=1, judge=("fake", "fake:2")), tmp_path)
+    results = read_run(tmp_path)
+    assert [(metric.verifier_key, metric.selected_on) for metric in results.metrics] == [
+        ("fake", False), ("fake:2", False),
+    ]  # fmt: skip
+
+
+def test_a_stopped_run_counts_what_is_missing(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    part = sorted((tmp_path / "candidates").glob("*.parquet"))[0]
+    rows = pandas.read_parquet(part)
+    rows.iloc[:-3].to_parquet(part)
+    results = read_run(tmp_path)
+    missing = [c for request in results.requests for c in request.candidates if c.failure]
+    assert len(missing) == 3
+    assert all("Run the same command again" in candidate.failure.message for candidate in missing)
+
+
+def test_run_json_says_what_was_used(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    manifest = json.loads((tmp_path / "run.json").read_text())
+    assert manifest["suite"] == "mini@1"
+    assert manifest["synthesizer"] == "fake:1"
+    assert manifest["config"]["n"] == 4
+    assert manifest["verifiers"]["fake:2"]["judge"] == "zero-crossings:2"
+    assert manifest["provenance"]["packages"]["numpy"] == np.__version__
+
+
+def test_a_run_killed_ten_times_ends_like_an_undisturbed_one(tmp_path: Path):
+    flags = "--synth fake --verifier fake --judge fake:2 --n 24".split()
+    outcome = kill_and_resume(flags, tmp_path, kills=10, seed=0)
+    assert outcome.kills >= 5  # a kill that comes after the end proves nothing
+    assert outcome.rows == 48 * 24
+    assert outcome.differing_columns == ()

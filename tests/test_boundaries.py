@@ -1,0 +1,51 @@
+"""The core stays light, arrows run one way, and the public surface is what it says."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = ("torch", "ctranslate2", "onnxruntime", "pandas", "matplotlib", "whisper", "transformers", "ray", "pyarrow")
+LAYERS = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["tts_eval", "tts_eval.types", "verifiers", "search.best_of_n", "benchmarks.runner"])
+def test_importing_loads_nothing_heavy(module):
+    loaded = run(f"import sys, {module}; print([name for name in {HEAVY!r} if name in sys.modules])")
+    assert loaded.strip() == "[]"
+
+
+def test_every_public_name_can_be_had_and_listing_them_loads_nothing_heavy():
+    code = (
+        "import sys, tts_eval; names = dir(tts_eval); "
+        f"assert not [name for name in {HEAVY!r} if name in sys.modules]; "
+        "assert tts_eval.__all__ == sorted(tts_eval.__all__, key=str.lower), 'unsorted'; "
+        "assert set(tts_eval.__all__) <= set(names); "
+        "print([getattr(tts_eval, name).__name__ for name in tts_eval.__all__ if name[0] != '_'][:0])"
+    )
+    run(code)
+
+
+@pytest.mark.parametrize(("position", "layer"), list(enumerate(LAYERS)))
+def test_arrows_run_one_way(position, layer):
+    """A layer imports itself and what is left of it; only the command line sees all."""
+    later = LAYERS[position + 1 :]
+    for path in (ROOT / layer).rglob("*.py"):
+        if path.is_relative_to(ROOT / "tts_eval" / "cli") or path == ROOT / "tts_eval" / "__init__.py":
+            continue
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if words[:1] in (["import"], ["from"]):
+                assert words[1].split(".")[0] not in later, f"{path}: {line}"
+
+
+def test_no_file_is_too_long():
+    for layer in LAYERS:
+        for path in (ROOT / layer).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= 400, path

@@ -1,0 +1,188 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tts_eval.audio import Clip, read_audio, write_audio
+
+FAKE = ["--synth", "fake", "--verifier", "fake"]
+
+
+def cli(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it, in a process of its own."""
+    command = [sys.executable, "-m", "tts_eval.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def last_json(result: subprocess.CompletedProcess[str]) -> dict:
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    flags = ["--judge", "fake:2", "--limit", 4, "--n", 4, "--out", folder, "--json"]
+    return folder, cli("run", *FAKE, *flags)
+
+
+def test_run_ends_with_one_json_object(finished):
+    folder, result = finished
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 1
+    record = last_json(result)
+    assert {"run", "suite", "n_expected", "n_scored", "n", "metrics", "best_at_k", "cost", "report"} <= set(record)
+    assert (record["n_expected"], record["n_scored"], record["n"]) == (4, 4, 4)
+    held_out = record["metrics"]["fake:2#stray"]
+    assert {"value", "ci", "n", "n_expected", "protocol", "judge", "selected_on"} <= set(held_out)
+    assert held_out["selected_on"] is False
+    assert record["metrics"]["fake#stray"]["selected_on"] is True
+    assert set(record["best_at_k"]["fake:2#stray"]) == {"1", "2", "3", "4"}
+    assert Path(record["report"]).is_file()
+
+
+def test_run_writes_every_artefact(finished):
+    folder, _ = finished
+    for name in ("run.json", "requests.jsonl", "report/report.html", "report/report.md", "report/results.parquet"):
+        assert (folder / name).is_file(), name
+    assert len(list((folder / "candidates/audio").glob("*.flac"))) == 16
+
+
+def test_report_can_be_made_again_from_the_folder_alone(finished):
+    folder, _ = finished
+    before = (folder / "report/results.parquet").read_bytes()
+    for path in (folder / "report").iterdir():
+        path.unlink()
+    result = cli("report", folder)
+    assert result.returncode == 0, result.stderr
+    assert "4 of 4" in result.stdout
+    assert "report.html" in result.stdout.splitlines()[-2]
+    assert (folder / "report/results.parquet").read_bytes() == before
+
+
+def test_report_audio_modes(finished):
+    folder, _ = finished
+    sizes = {}
+    for mode in ("none", "link", "embed"):
+        assert cli("report", folder, "--audio", mode).returncode == 0
+        sizes[mode] = len((folder / "report/report.html").read_bytes())
+    assert sizes["none"] < sizes["link"] < sizes["embed"]
+    assert "not one of: embed, link, none" in cli("report", folder, "--audio", "loud").stderr
+
+
+def test_score_adds_a_judge_to_a_run(finished):
+    folder, _ = finished
+    result = cli("score", folder, "--judge", "fake:9", "--json")
+    assert result.returncode == 0, result.stderr
+    assert last_json(result)["metrics"]["fake:9#stray"]["selected_on"] is False
+
+
+def test_score_judges_a_folder_of_audio_and_counts_what_is_missing(tmp_path: Path):
+    wavs = tmp_path / "wavs"
+    wavs.mkdir()
+    time = np.arange(8000) / 16000
+    write_audio(wavs / "a.wav", Clip((0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32), 16000))
+    (tmp_path / "meta.lst").write_text("a|p|p.wav|one two\nb|p|p.wav|three four\n")
+    flags = ["--list", tmp_path / "meta.lst", "--judge", "fake", "--out", tmp_path / "run", "--json"]
+    result = cli("score", wavs, *flags)
+    record = last_json(result)
+    assert result.returncode == 1  # half is missing, a tenth is allowed
+    assert (record["n_expected"], record["n_scored"]) == (2, 1)
+    value = record["metrics"]["fake#stray"]["value"]
+    assert value == pytest.approx(0.5, abs=0.05)  # one clean clip, one missing one at its worst of 1
+    assert cli("score", wavs, *flags[:-1], "--fail-on", 0.5).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["score", "nowhere"], "No folder at nowhere"),
+        (["score", "."], "say what it says: --list meta.lst"),
+        (["report", "."], "is not a run"),
+        (["run", "--n", "0", "--temperature", "-1"], "n is 0; expected 1 or more."),
+        (["run", "--n", "0", "--temperature", "-1"], "temperature is -1.0; expected a number from 0 to 10."),
+        (["run", "--suite", "mimi"], "Unknown suite 'mimi'. Did you mean 'mini'"),
+        (["run", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+        (["synth", "hello", "-o", "out.txt", *FAKE], "ends in .wav, .flac or .ogg"),
+        (["ls", "modles"], "Unknown kind 'modles'"),
+        (["fetch", "whisper-huge"], "Unknown model 'whisper-huge'"),
+    ],
+)
+def test_mistakes_end_with_2_and_a_way_out(tmp_path: Path, arguments, message):
+    result = cli(*arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_flags_win_over_the_file(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("synth: fake\nverifier: fake\njudge: fake:2\nn: 5\nlimit: 2\n")
+    result = cli("run", "run.yaml", "--n", 3, "--out", "out", "--json", cwd=tmp_path)
+    record = last_json(result)
+    assert (record["n"], record["n_expected"]) == (3, 2)
+
+
+def test_the_default_folder_names_the_run(tmp_path: Path):
+    result = cli("run", *FAKE, "--judge", "fake:2", "--limit", 1, "--n", 2, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["mini-fake-n2"]
+
+
+def test_synth_writes_the_best_candidate(tmp_path: Path):
+    result = cli("synth", "one two three", *FAKE, "--n", 5, "-o", "best.wav", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    record = last_json(result)
+    scores = record["selection_scores"]
+    assert len(scores) == 5
+    assert record["chosen"] == scores.index(max(scores))
+    assert read_audio(tmp_path / "best.wav").seconds == pytest.approx(record["seconds"])
+
+
+def test_synth_is_reproducible_and_listens_to_its_flags(tmp_path: Path):
+    def sha(*flags: object) -> str:
+        result = cli("synth", "one two three", *FAKE, "--n", 2, "-o", "x.wav", *flags, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        return read_audio(tmp_path / "x.wav").sha256
+
+    same = sha()
+    assert sha() == same
+    assert sha("--seed", 1) != same
+    assert sha("--temperature", 0.2) != same
+    assert sha("--max-seconds", 0.1) != same
+
+
+def test_synth_that_cannot_speak_fails_and_keeps_the_old_file(tmp_path: Path):
+    (tmp_path / "x.wav").write_bytes(b"precious")
+    result = cli("synth", "hello", "--synth", f"wavs:{tmp_path}", "--verifier", "fake", "-o", "x.wav", cwd=tmp_path)
+    assert result.returncode == 2
+    assert "No candidate could be made" in result.stderr
+    assert (tmp_path / "x.wav").read_bytes() == b"precious"
+
+
+def test_ls_lists_every_kind():
+    text = cli("ls").stdout
+    for word in ("piper", "asr", "best-of-n", "librispeech", "seed-tts@1", "whisper-tiny.en", "Apache-2.0"):
+        assert word in text
+    assert "piper" not in cli("ls", "verifiers").stdout
+
+
+def test_doctor_is_content_here_and_says_when_weights_are_missing(tmp_path: Path, monkeypatch):
+    assert cli("doctor").returncode == 0
+    monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
+    result = cli("doctor")
+    assert result.returncode == 1
+    assert "tts-eval fetch whisper-base" in " ".join(result.stdout.split())
+
+
+def test_version():
+    from tts_eval import __version__
+
+    assert cli("--version").stdout.strip() == __version__
+
+
+def test_progress_and_messages_stay_off_standard_output(finished):
+    _, result = finished
+    assert "generate" not in result.stdout

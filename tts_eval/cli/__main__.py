@@ -1,0 +1,5 @@
+"""`python -m tts_eval.cli`."""
+
+from tts_eval.cli import main
+
+main()
