@@ -76,10 +76,12 @@ def clip_value(candidate: CandidateResult, judged: JudgedMetric) -> float | None
 
 def _parts(candidate: CandidateResult, judged: JudgedMetric, value: float | None, length: float) -> tuple[float, float]:
     ratio = judged.metric.ratio_of
+    # An infinite price has no mean: NaN makes the whole number undefined, which is what it is.
+    worst = judged.metric.worst if math.isfinite(judged.metric.worst) else math.nan
     if ratio is None:
-        return (judged.metric.worst if value is None else value), 1.0
+        return (worst if value is None else value), 1.0
     if value is None:
-        return judged.metric.worst * length, length
+        return worst * length, length
     values = candidate.scores[judged.verifier_key].values
     return values[ratio[0]], values[ratio[1]]
 

@@ -1,16 +1,16 @@
 """DNSMOS: predicted opinion scores of noisy speech, without a reference.
 
 Follows microsoft/DNS-Challenge `dnsmos_local` as packaged in speechmos 0.0.1.1 (MIT): the
-non-personalised P.835 model with its polynomial (SIG speech, BAK background, OVRL overall) and the
-P.808 model. A clip is doubled until it is at least 9.01 s long; windows of 9.01 s start every
-second; a clip's score is the mean over its windows. The windows of many clips share a session run,
-and P.808's spectrum is computed once for the overlapping windows of a clip.
+non-personalised P.835 model with its polynomials (SIG speech, BAK background, OVRL overall) and the
+P.808 model. A clip is doubled until it is at least 9.01 s long, windows of 9.01 s start every
+second, and the clip's score is the mean over its windows. The windows of many clips share a session
+run, and the spectrum that P.808 needs is computed once for the overlapping windows of a clip.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 RATE = 16_000
 WINDOW_SECONDS = 9.01
 WINDOW = int(WINDOW_SECONDS * RATE)
+
 MEL = MelSettings(rate=RATE, fft_size=321, hop=160, bands=120)
-P808_FRAMES = 900
-P808_SAMPLES = WINDOW - MEL.hop
+LISTENED = WINDOW - MEL.hop
+"""Samples of a window that P.808 hears."""
+LISTENED_FRAMES = LISTENED // MEL.hop
 
 SIG_POLYNOMIAL = (-0.08397278, 1.22083953, 0.0052439)
 BAK_POLYNOMIAL = (-0.13166888, 1.60915514, -0.39604546)
 OVRL_POLYNOMIAL = (-0.06766283, 1.11546468, 0.04602535)
 
 MAX_BATCH = 4
-"""Windows per session run; more are no faster, and P.835 needs about 0.2 GB for each."""
+"""Windows per session run; more are no faster, and P.835 takes 0.2 GB for each."""
 
 
 class Opinion(NamedTuple):
@@ -46,20 +48,97 @@ class Opinion(NamedTuple):
 
 
 class Dnsmos:
-    """Both models; `weights` is the folder with `sig_bak_ovr.onnx` and `model_v8.onnx`."""
+    """Both models, on the CPU."""
 
     def __init__(self, weights: Path, threads: int | None = None) -> None:
-        self._p835 = _session(weights / "sig_bak_ovr.onnx", threads or available_cores())
-        self._p808 = _session(weights / "model_v8.onnx", threads or available_cores())
+        """Load `sig_bak_ovr.onnx` and `model_v8.onnx` of the folder `weights`; by default every core works."""
+        threads = threads or available_cores()
+        self._p835 = _session(weights / "sig_bak_ovr.onnx", threads)
+        self._p808 = _session(weights / "model_v8.onnx", threads)
 
     def rate(self, clips_16k: Sequence[np.ndarray]) -> list[Opinion]:
-        """One opinion per clip of finite samples at 16 kHz; samples beyond full scale are clipped."""
-        long = [repeat_to_window(np.clip(samples, -1.0, 1.0).astype(np.float32)) for samples in clips_16k]
-        starts = [window_starts(len(samples)) for samples in long]
-        cuts = np.cumsum([len(rows) for rows in starts])[:-1]
-        p835 = self._rate_windows(long, starts)
-        p808 = [self._rate_listening(samples, rows) for samples, rows in zip(long, starts, strict=True)]
-        return [
-            Opinion(*(float(np.polyval(p, column).mean()) for p, column in zip(polynomials, rows.T, strict=True)), talk)
-            for rows, talk in zip(np.split(p835, cuts), p808, strict=True)
-        ]
+        """One opinion per clip of at least one sample, all finite, at 16 kHz; full scale is 1, what is above is cut."""
+        looped = [repeat_to_window(np.clip(samples, -1.0, 1.0).astype(np.float32)) for samples in clips_16k]
+        starts = [window_starts(len(samples)) for samples in looped]
+        windows = (loop[s : s + WINDOW] for loop, rows in zip(looped, starts, strict=True) for s in rows)
+        features = (each for loop, rows in zip(looped, starts, strict=True) for each in listening_features(loop, rows))
+        ends = np.cumsum([len(rows) for rows in starts])[:-1]
+        p835 = np.split(_run(self._p835, windows), ends)
+        p808 = np.split(_run(self._p808, features), ends)
+        return [_opinion(raw, listened) for raw, listened in zip(p835, p808, strict=True)]
+
+
+def repeat_to_window(samples: np.ndarray) -> np.ndarray:
+    """The clip, doubled until it fills a window."""
+    doublings = 0
+    while len(samples) << doublings < WINDOW:
+        doublings += 1
+    return np.tile(samples, 1 << doublings)
+
+
+def window_starts(samples: int) -> list[int]:
+    """First sample of each window of a clip of so many samples; at least one for a clip that fills a window.
+
+    The reference cuts at fractions of a second in floating point, which loses a sample of some
+    windows; it drops those, and so do we.
+    """
+    hops = int(samples // RATE - WINDOW_SECONDS) + 1
+    return [hop * RATE for hop in range(hops) if int((hop + WINDOW_SECONDS) * RATE) - hop * RATE >= WINDOW]
+
+
+def listening_features(samples: np.ndarray, starts: Sequence[int]) -> Iterator[np.ndarray]:
+    """Log-mel of each window as P.808 wants it, float32 [900, 120], made one at a time."""
+    # Windows start on multiples of the hop, so that all but the first and the last frame of each,
+    # which reach beyond its ends, are frames of the whole clip.
+    whole = centred_power(samples, MEL)
+    for start in starts:
+        listened = samples[start : start + LISTENED]
+        first = start // MEL.hop
+        spectrum = whole[first : first + LISTENED_FRAMES].copy()
+        spectrum[[0, -1]] = power(_edge_frames(listened))
+        yield ((decibels_below_peak(power_to_mel(spectrum, MEL)) + 40.0) / 40.0).astype(np.float32)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _edge_frames(listened: np.ndarray) -> np.ndarray:
+    half = MEL.fft_size // 2
+    last = (LISTENED_FRAMES - 1) * MEL.hop - half
+    first_frame = np.pad(listened[: half + 1], (half, 0))
+    last_frame = np.pad(listened[last:], (0, MEL.fft_size - (len(listened) - last)))
+    return np.stack([first_frame, last_frame])
+
+
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only; it warns about unused nodes of these graphs
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: onnxruntime.InferenceSession, rows: Iterator[np.ndarray]) -> np.ndarray:
+    outputs: list[np.ndarray] = []
+    batch: list[np.ndarray] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == MAX_BATCH:
+            outputs.append(session.run(None, {"input_1": np.stack(batch)})[0])
+            batch = []
+    if batch:
+        outputs.append(session.run(None, {"input_1": np.stack(batch)})[0])
+    return np.concatenate(outputs)
+
+
+def _opinion(p835: np.ndarray, p808: np.ndarray) -> Opinion:
+    sig, bak, ovrl = p835.astype(np.float64).T
+    return Opinion(
+        ovrl=float(np.polyval(OVRL_POLYNOMIAL, ovrl).mean()),
+        sig=float(np.polyval(SIG_POLYNOMIAL, sig).mean()),
+        bak=float(np.polyval(BAK_POLYNOMIAL, bak).mean()),
+        p808=float(p808.mean()),
+    )

@@ -59,9 +59,10 @@ class GE2EEncoder:
             state = torch.load(weights, map_location="cpu", weights_only=True)["model_state"]
             for name, module in (("lstm", self._lstm), ("linear", self._linear)):
                 module.load_state_dict({key: state[f"{name}.{key}"] for key in module.state_dict()})
-        except (KeyError, RuntimeError, OSError, TypeError) as error:
+        except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
             raise WeightsError(
-                f"{weights} is not the GE2E checkpoint ({error}). Delete its folder and run: tts-eval fetch ge2e-resemblyzer"
+                f"{weights} is not the GE2E checkpoint ({error}). "
+                f"Delete {weights.parent} and run: tts-eval fetch ge2e-resemblyzer"
             ) from error
         self._lstm.eval()
         self._linear.eval()

@@ -43,7 +43,8 @@ def centred_power(samples: np.ndarray, settings: MelSettings) -> np.ndarray:
 def power(frames: np.ndarray) -> np.ndarray:
     """Power spectrum, float32 [frames, size // 2 + 1], of frames [frames, size]."""
     spectrum = np.fft.rfft(frames * _hann(frames.shape[-1]))
-    return (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    squares: np.ndarray = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
+    return squares
 
 
 def power_to_mel(power_spectrum: np.ndarray, settings: MelSettings) -> np.ndarray:

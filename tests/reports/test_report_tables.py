@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from results_factory import METRICS, make_results
+
+from reports.formatting import difference_text, gain_text, interval_text, number, percent
+from reports.markdown import render_markdown
+from reports.statistics import Interval
+from reports.summary import Summary, summarise
+from reports.tables import (
+    Table,
+    cost_table,
+    coverage_table,
+    curve_table,
+    escape_markdown,
+    groups_table,
+    headline,
+    metrics_table,
+    shown_points,
+    to_markdown,
+    to_rich,
+)
+from tts_eval.types import Metric
+
+RATE = Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate")
+SCORE = Metric(name="similarity", higher_is_better=True, worst=0.0)
+SECONDS = Metric(name="latency", higher_is_better=False, worst=60.0, unit="seconds")
+
+
+@pytest.fixture(scope="module")
+def summary() -> Summary:
+    return summarise(make_results(requests=40, n=8, speakers=0))
+
+
+def texts(table: Table, column: str) -> list[str]:
+    index = [entry.title for entry in table.columns].index(column)
+    return [row[index].text for row in table.rows]
+
+
+def test_coverage_says_scored_of_expected_and_every_class_of_failure(summary: Summary) -> None:
+    rows = {row[0].text: (row[1].text, row[2].text) for row in coverage_table(summary).rows}
+    assert next(iter(rows)) == "Scored by every judge"
+    assert rows["Scored by every judge"] == ("39 of 40", "311 of 320")
+    assert rows["Failure: silent"] == ("1", "8")
+    assert rows["Failure: synthesis"] == ("0", "1")
+
+
+def test_metrics_table_marks_roles_and_directions_in_words(summary: Summary) -> None:
+    table = metrics_table(summary)
+    assert texts(table, "Role") == ["HELD OUT", "HELD OUT", "selected on"]
+    details = [row[0].detail for row in table.rows]
+    assert details == [
+        "asr:tiny.en\nlower is better", "speaker:ge2e\nhigher is better", "asr:base\nlower is better",
+    ]  # fmt: skip
+    assert texts(table, "Verdict") == ["better", "unsettled", "better"]
+    assert texts(table, "Scored") == ["39/40"] * 3
+    assert texts(table, "Over 50 %")[1] == "n/a"
+
+
+def test_verdict_is_worse_when_the_search_hurt() -> None:
+    results = make_results(requests=40, speakers=0)
+    upside_down = tuple(
+        replace(
+            request,
+            candidates=tuple(replace(c, rank=len(request.candidates) - 1 - c.rank) for c in request.candidates),
+        )
+        for request in results.requests
+    )
+    hurt = summarise(replace(results, requests=upside_down))
+    assert texts(metrics_table(hurt), "Verdict")[2] == "worse"
+    assert "worse than a single sample" in headline(hurt)
+
+
+def test_undefined_prints_as_not_available_and_never_as_zero() -> None:
+    lone = summarise(make_results(n=1, speakers=1))
+    table = metrics_table(lone)
+    for column in ("Difference", "Verdict", "Relative gain"):
+        assert texts(table, column) == ["n/a"] * 3
+    assert any("at least two" in note for note in table.notes)
+    assert curve_table(lone) is None
+
+
+def test_few_clusters_are_admitted(summary: Summary) -> None:
+    assert any("too narrow" in note for note in metrics_table(summarise(make_results(speakers=4))).notes)
+    assert not any("too narrow" in note for note in metrics_table(summary).notes)
+
+
+def test_groups_table_has_a_row_per_group_and_headline_metric(summary: Summary) -> None:
+    table = groups_table(summary)
+    assert table is not None
+    assert texts(table, "Group") == ["plain", "plain", "numbers", "numbers", "names", "names"]
+    assert texts(table, "Role") == ["HELD OUT", "selected on"] * 3
+    assert groups_table(summarise(make_results(groups=("only",)))) is None
+
+
+def test_curve_table_shows_powers_of_two_and_n(summary: Summary) -> None:
+    table = curve_table(summary)
+    assert table is not None
+    assert [column.title for column in table.columns[3:]] == ["k=1", "k=2", "k=4", "k=8"]
+    assert texts(table, "k=8")[0] == texts(metrics_table(summary), "Best of 8")[0]
+    assert shown_points(6) == [1, 2, 4, 6]
+    assert shown_points(1) == [1]
+
+
+def test_cost_is_per_second_of_delivered_audio(summary: Summary) -> None:
+    rows = {row[0].text: row for row in cost_table(summary).rows}
+    assert rows["Audio delivered"][1].text == "16.0 s"
+    assert rows["Audio made"][2].text == f"{319 * 0.4 / 16:.2f}"
+    assert rows["Model FLOPs"][1].text == "n/a"
+
+
+def test_headline_is_by_the_held_out_judge(summary: Summary) -> None:
+    sentence = headline(summary)
+    assert "held-out judge asr:tiny.en" in sentence
+    assert "better than a single sample" in sentence
+    only_selecting = headline(summarise(make_results(metrics=METRICS[2:])))
+    assert "selecting judge asr:base" in only_selecting
+    assert "nothing to compare" in headline(summarise(make_results(metrics=())))
+
+
+def test_numbers_carry_their_units() -> None:
+    assert number(0.0321, RATE) == "3.21 %"
+    assert number(-0.5, SCORE) == "−0.500"
+    assert number(1.5, SECONDS) == "1.50 s"
+    assert number(None, RATE) == percent(None) == difference_text(None, RATE) == gain_text(None) == "n/a"
+    assert difference_text(-0.0102, RATE) == "−1.02 pp"
+    assert difference_text(0.2, SECONDS) == "+0.20 s"
+    assert interval_text(Interval(-0.02, 0.01), RATE) == "[−2.00, +1.00]"
+    assert interval_text(Interval(0.02, 0.1), RATE, signed=False) == "[2.00, 10.00]"
+    assert interval_text(None, RATE) == "n/a"
+
+
+def test_terminal_table_fits_in_80_columns_and_can_show_everything(summary: Summary) -> None:
+    from rich.console import Console
+
+    def shown(table: Table, *, essential: bool, width: int) -> str:
+        stream = io.StringIO()
+        Console(file=stream, width=width).print(to_rich(table, essential=essential))
+        return stream.getvalue()
+
+    narrow = shown(metrics_table(summary), essential=True, width=80)
+    assert max(map(len, narrow.splitlines())) <= 80
+    for text in ("HELD OUT", "−", "better", "39/40", "unsettled"):
+        assert text in narrow
+    assert "Oracle" not in narrow
+    assert "Oracle of 8" in shown(metrics_table(summary), essential=False, width=200)
+
+
+def test_markdown_tables_are_rectangular_and_complete(summary: Summary) -> None:
+    document = render_markdown(summary, "best_at_k.png")
+    assert "![" in document and "](best_at_k.png)" in document
+    assert "![" not in render_markdown(summary, None)
+    headings = [line for line in document.splitlines() if line.startswith("## ")]
+    assert headings == ["## Coverage", "## Metrics", "## Per group", "## best@k curves", "## best@k", "## Cost"]
+    for table in (metrics_table(summary), coverage_table(summary)):
+        lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in lines}) == 1
+        assert all(cell.text in to_markdown(table) for row in table.rows for cell in row)
+
+
+def test_markdown_shows_hostile_names_as_text() -> None:
+    assert escape_markdown("a|b <script>*x*\n[y](z)") == r"a\|b &lt;script&gt;\*x\* [y\](z)"
+    hostile = summarise(make_results(groups=("plain|<b>", "x")))
+    assert r"plain\|&lt;b&gt;" in render_markdown(hostile, None)

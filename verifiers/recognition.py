@@ -1,0 +1,81 @@
+"""What a speech recogniser is to the verifiers: text and log-probability, a batch at a time.
+
+A `Recogniser` hears at most 30 s per utterance and answers two questions in one pass: what was
+said, and how probable is the text that should have been said. Longer clips go through
+`verifiers.long_audio`. Backends: `verifiers.whisper_ctranslate2`, `verifiers.whisper_openai`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+RATE = 16_000
+MAX_SECONDS = 30.0
+DEFAULT_MODEL = "tiny.en"
+
+# The smallest positive float16: what underflows to 0 on a GPU must not be -inf there and -30 on a CPU.
+_SMALLEST_PROBABILITY = 2.0**-24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Utterance:
+    """One clip to recognise."""
+
+    audio_16k: np.ndarray
+    """Mono float32 [T] at 16 kHz."""
+    text: str
+    """What should have been said; "" asks for no log-probability."""
+    language: str
+    """Two-letter code, see `language_code`."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration in seconds."""
+        return len(self.audio_16k) / RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a recogniser heard, and what it thinks of the wanted text."""
+
+    text: str
+    log_prob: float = 0.0
+    """Sum of the log-probabilities (nats) of the wanted text's tokens, each given the audio and the tokens before."""
+    tokens: int = 0
+    """How many tokens that sum is over; 0 when no text was given."""
+
+
+class Recogniser(Protocol):
+    """Hears utterances of at most `MAX_SECONDS`."""
+
+    judge: str
+    """Backend, checkpoint with fingerprint, number type and decoding mode."""
+    text_tokens: int
+    """How many tokens a text token is chosen among."""
+
+    def supports(self, language: str) -> bool:
+        """Whether the model knows this two-letter language code."""
+        ...
+
+    def recognise(self, utterances: Sequence[Utterance]) -> list[Transcript]:
+        """One transcript per utterance, in order; each depends on its own utterance alone."""
+        ...
+
+
+def language_code(language: str) -> str:
+    """`en` from `en-US`, `EN` or `en_GB`."""
+    return language.strip().lower().replace("_", "-").partition("-")[0]
+
+
+def summed_log_probs(probabilities: Sequence[float], unscored: int, text_tokens: int) -> float:
+    """Sum of log-probabilities of a text's tokens, of which the last `unscored` did not fit into the decoder.
+
+    Those count as guesses among `text_tokens`: a text too long for the decoder cannot have been said in 30 s.
+    """
+    logs = np.log(np.maximum(np.asarray(probabilities, dtype=np.float64), _SMALLEST_PROBABILITY))
+    return float(logs.sum()) - unscored * math.log(text_tokens)
