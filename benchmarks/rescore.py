@@ -11,7 +11,7 @@ from benchmarks.runner import JUDGED_AT_ONCE, Progress, Quiet
 from tts_eval.audio import read_audio
 from tts_eval.errors import AudioError
 from tts_eval.execution import batched
-from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, read_requests, write_manifest
+from tts_eval.manifest import VerifierRecord, read_manifest, read_requests, write_manifest
 from tts_eval.records import candidate_from_row
 from tts_eval.store import Row, RunStore
 from tts_eval.stored import StoredVerifier
@@ -31,13 +31,20 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
     loaded = {spec: load_verifier(spec) for spec in dict.fromkeys(judges)}
     with RunStore.create(folder) as store:
         manifest = read_manifest(store)
-        items = list(_stored_items(store, manifest))
+        rows = [
+            (record.request, row)
+            for record in read_requests(store)
+            for row in manifest.candidate_rows(store, record)
+            if row is not None
+        ]
+        stored = []
         for spec, verifier in loaded.items():
-            label = f"judge {spec}"
-            progress.start(label, len(items))
-            stored = StoredVerifier(verifier, store, advance=partial(progress.advance, label))
-            for batch in batched(items, JUDGED_AT_ONCE):
-                stored.score(batch)
+            progress.start(f"judge {spec}", len(rows))
+            stored.append(StoredVerifier(verifier, store, advance=partial(progress.advance, f"judge {spec}")))
+        for batch in batched(rows, JUDGED_AT_ONCE):
+            items = [_item(store, request, row) for request, row in batch]
+            for judge in stored:
+                judge.score(items)
         records = {spec: VerifierRecord.of(verifier) for spec, verifier in loaded.items()}
         write_manifest(
             store,
@@ -47,15 +54,6 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
                 verifiers={**manifest.verifiers, **records},
             ),
         )
-
-
-def _stored_items(store: RunStore, manifest: Manifest) -> list[Item]:
-    return [
-        _item(store, record.request, row)
-        for record in read_requests(store)
-        for row in manifest.candidate_rows(store, record)
-        if row is not None
-    ]
 
 
 def _item(store: RunStore, request: Request, row: Row) -> Item:

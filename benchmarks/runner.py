@@ -9,7 +9,7 @@ reuses all that fits. One folder has one suite, one synthesizer and one run seed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from search.selection import Rule, parse_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, UnknownNameError
-from tts_eval.execution import SerialExecutor, batched
+from tts_eval.execution import SerialExecutor
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
@@ -109,9 +109,13 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             parts.rule,
             {spec: _stored_verifier(spec, parts, store, progress, total, "select") for spec in parts.rule.verifiers},
         )
-        budget = Budget(candidates=config.n)
-        results = list(strategy.search(parts.suite.requests, stored, outcome, budget))
-        judge_all(results, parts, store, progress)
+        judges = [
+            _stored_verifier(spec, parts, store, progress, total, "judge")
+            for spec in parts.judges
+            if spec not in parts.rule.verifiers
+        ]
+        results = strategy.search(parts.suite.requests, stored, outcome, Budget(candidates=config.n))
+        _judge(results, judges)
 
 
 def load_parts(config: RunConfig) -> Parts:
@@ -141,15 +145,17 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
 
 
-def judge_all(results: list[SearchResult], parts: Parts, store: RunStore, progress: Progress) -> None:
-    """Score every candidate with every judge that took no part in the search."""
-    items = [Item(request=r.request, candidate=candidate) for r in results for candidate in r.candidates]
-    for spec in parts.judges:
-        if spec in parts.rule.verifiers:
-            continue
-        verifier = _stored_verifier(spec, parts, store, progress, len(items), "judge")
-        for batch in batched(items, JUDGED_AT_ONCE):
-            verifier.score(batch)
+def _judge(results: Iterable[SearchResult], judges: Sequence[Verifier]) -> None:
+    """Score every candidate with every judge as results come, so that only a batch of audio is in memory."""
+    waiting: list[Item] = []
+    for result in results:
+        waiting += [Item(request=result.request, candidate=candidate) for candidate in result.candidates]
+        if len(waiting) >= JUDGED_AT_ONCE:
+            for judge in judges:
+                judge.score(waiting)
+            waiting = []
+    for judge in judges:
+        judge.score(waiting)
 
 
 def _stored_verifier(

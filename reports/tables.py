@@ -126,6 +126,35 @@ def groups_table(summary: Summary) -> Table | None:
     return Table("Per group", columns, rows, ("Groups are small: read the intervals before the differences.",))
 
 
+def groups_overview(summary: Summary) -> Table | None:
+    """One line per group for the terminal: single sample -> best of N, by each headline metric."""
+    if not summary.groups:
+        return None
+    heads = summary.groups[0].metrics
+    columns = (
+        Column("Group"),
+        *(
+            Column(f"{head.judged.metric.name} by {head.judged.verifier_key}, {_role(head.judged).text}", numeric=True)
+            for head in heads
+        ),
+    )
+    rows = tuple(
+        (
+            Cell(f"{group.group or '(no group)'} ({group.requests})"),
+            *(
+                Cell(
+                    f"{number(metric.baseline.value, metric.judged.metric)} → "
+                    f"{number(metric.chosen.value, metric.judged.metric)}, {verdict(metric).text}",
+                    tone=verdict(metric).tone,
+                )
+                for metric in group.metrics
+            ),
+        )
+        for group in summary.groups
+    )
+    return Table(f"Per group: single sample → best of {summary.n}", columns, rows)
+
+
 def curve_table(summary: Summary) -> Table | None:
     """best@k at powers of two and N; None for pools of one."""
     if summary.n < 2 or not summary.metrics:

@@ -29,7 +29,7 @@ def finished(tmp_path_factory) -> tuple[Path, subprocess.CompletedProcess[str]]:
 
 
 def test_run_ends_with_one_json_object(finished):
-    folder, result = finished
+    _, result = finished
     assert result.returncode == 0, result.stderr
     assert len(result.stdout.splitlines()) == 1
     record = last_json(result)

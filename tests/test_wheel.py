@@ -36,7 +36,21 @@ def test_every_package_is_imported_from_the_wheel(site: Path):
 
 
 def test_a_run_and_its_report_work_from_the_wheel(site: Path):
-    flags = "run --synth fake --verifier fake --judge fake:2 --limit 3 --n 2 --out run".split()
+    flags = [
+        "run",
+        "--synth",
+        "fake",
+        "--verifier",
+        "fake",
+        "--judge",
+        "fake:2",
+        "--limit",
+        "3",
+        "--n",
+        "2",
+        "--out",
+        "run",
+    ]
     result = run(site, "-m", "tts_eval.cli", *flags)
     assert result.returncode == 0, result.stderr
     assert (site.parent / "run/report/report.html").is_file()

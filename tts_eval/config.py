@@ -17,7 +17,7 @@ from typing import Any
 
 from tts_eval.errors import ConfigError
 
-DEFAULT_VERIFIER = "asr:tiny.en#likelihood"
+DEFAULT_VERIFIER = "asr:tiny.en#wer + asr:tiny.en#likelihood"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

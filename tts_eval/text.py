@@ -57,8 +57,9 @@ class TextProtocol:
     description: str = ""
 
     def reference(self, text: str) -> str:
-        """The reference as it is scored; empty when nothing speakable is left."""
-        return self.normalise_reference(text).strip()
+        """The reference as it is scored; empty when no letter or digit is left, so nothing can be said."""
+        normalised = self.normalise_reference(text).strip()
+        return normalised if any(mark.isalnum() for mark in normalised) else ""
 
     def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
         """Edit counts of one pair.

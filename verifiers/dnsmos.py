@@ -50,8 +50,15 @@ class Opinion(NamedTuple):
 class Dnsmos:
     """Both models, on the CPU."""
 
-    def __init__(self, weights: Path, threads: int | None = None) -> None:
-        """Load `sig_bak_ovr.onnx` and `model_v8.onnx` of the folder `weights`; by default every core works."""
+    def __init__(self, weights: Path, *, hop_seconds: int = 1, threads: int | None = None) -> None:
+        """Load `sig_bak_ovr.onnx` and `model_v8.onnx` of the folder `weights`.
+
+        Args:
+            weights: the folder.
+            hop_seconds: time between windows; 1 is the reference, 9 hears everything about once.
+            threads: CPU threads; None means every core this process may use.
+        """
+        self.hop_seconds = hop_seconds
         threads = threads or available_cores()
         self._p835 = _session(weights / "sig_bak_ovr.onnx", threads)
         self._p808 = _session(weights / "model_v8.onnx", threads)
@@ -59,7 +66,7 @@ class Dnsmos:
     def rate(self, clips_16k: Sequence[np.ndarray]) -> list[Opinion]:
         """One opinion per clip of at least one sample, all finite, at 16 kHz; full scale is 1, what is above is cut."""
         looped = [repeat_to_window(np.clip(samples, -1.0, 1.0).astype(np.float32)) for samples in clips_16k]
-        starts = [window_starts(len(samples)) for samples in looped]
+        starts = [window_starts(len(samples), self.hop_seconds) for samples in looped]
         windows = (loop[s : s + WINDOW] for loop, rows in zip(looped, starts, strict=True) for s in rows)
         features = (each for loop, rows in zip(looped, starts, strict=True) for each in listening_features(loop, rows))
         ends = np.cumsum([len(rows) for rows in starts])[:-1]
@@ -69,21 +76,26 @@ class Dnsmos:
 
 
 def repeat_to_window(samples: np.ndarray) -> np.ndarray:
-    """The clip, doubled until it fills a window."""
+    """The clip, doubled until it fills a window.
+
+    Raises:
+        ValueError: there is nothing to double.
+    """
+    if not len(samples):
+        raise ValueError(f"The clip has 0 samples at {RATE} Hz; expected at least one.")
     doublings = 0
     while len(samples) << doublings < WINDOW:
         doublings += 1
     return np.tile(samples, 1 << doublings)
 
 
-def window_starts(samples: int) -> list[int]:
-    """First sample of each window of a clip of so many samples; at least one for a clip that fills a window.
-
-    The reference cuts at fractions of a second in floating point, which loses a sample of some
-    windows; it drops those, and so do we.
-    """
-    hops = int(samples // RATE - WINDOW_SECONDS) + 1
-    return [hop * RATE for hop in range(hops) if int((hop + WINDOW_SECONDS) * RATE) - hop * RATE >= WINDOW]
+def window_starts(samples: int, hop_seconds: int = 1) -> list[int]:
+    """First sample of each window of a clip of so many samples; at least one for a clip that fills a window."""
+    seconds = range(0, int(samples // RATE - WINDOW_SECONDS) + 1, hop_seconds)
+    # The reference computes the ends in floating point, which loses a sample of the windows at 7-23 s
+    # and 119-122 s, and drops windows that are too short: its numbers are made without them.
+    lossy = [at for at in seconds if int((at + WINDOW_SECONDS) * RATE) < at * RATE + WINDOW]
+    return [at * RATE for at in seconds if hop_seconds > 1 or at not in lossy]
 
 
 def listening_features(samples: np.ndarray, starts: Sequence[int]) -> Iterator[np.ndarray]:

@@ -9,11 +9,13 @@ Not handled: carrying the text of one piece into the next as context.
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from tts_eval.audio import SILENCE_DBFS
 from verifiers.recognition import MAX_SECONDS, RATE, Recogniser, Transcript, Utterance
 
 _EARLIEST_CUT_SECONDS = 20.0
@@ -25,9 +27,9 @@ def recognise(recogniser: Recogniser, utterances: Sequence[Utterance]) -> list[T
 
     The pieces of long clips are heard twice: their share of the wanted text is known only when all have been heard.
     """
-    cut = [pieces(utterance.audio_16k) for utterance in utterances]
+    cut = [_audible(pieces(utterance.audio_16k)) for utterance in utterances]
     flat = [
-        utterance if len(audios) == 1 else replace(utterance, audio_16k=audio, text="")
+        replace(utterance, audio_16k=audio, text=utterance.text if len(audios) == 1 else "")
         for utterance, audios in zip(utterances, cut, strict=True)
         for audio in audios
     ]
@@ -75,7 +77,13 @@ def shares(text: str, transcripts: Sequence[str]) -> list[str]:
     blocks = matcher.get_matching_blocks()
     ends = np.cumsum([len(part) for part in spoken])[:-1]
     cuts = [0, *(_wanted_position(int(end), blocks) for end in ends), len(wanted)]
-    return [joiner.join(wanted[start:stop]) for start, stop in zip(cuts, cuts[1:], strict=False)]
+    return [joiner.join(wanted[start:stop]) for start, stop in itertools.pairwise(cuts)]
+
+
+def _audible(audios: list[np.ndarray]) -> list[np.ndarray]:
+    # Whisper makes up words for a piece of silence; one piece is kept so that every clip has a transcript.
+    threshold = 10 ** (SILENCE_DBFS / 20)
+    return [audio for audio in audios if np.max(np.abs(audio), initial=0.0) >= threshold] or audios[:1]
 
 
 def _wanted_position(position: int, blocks: Sequence[difflib.Match]) -> int:

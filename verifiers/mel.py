@@ -57,7 +57,8 @@ def decibels_below_peak(mel: np.ndarray, dynamic_range: float = 80.0) -> np.ndar
     """Power in dB relative to the largest value of the array, no lower than -`dynamic_range`."""
     peak = max(float(mel.max()), POWER_FLOOR)
     decibels: np.ndarray = 10.0 * np.log10(np.maximum(mel, POWER_FLOOR) / peak)
-    return np.maximum(decibels, decibels.max() - dynamic_range)
+    limited: np.ndarray = np.maximum(decibels, decibels.max() - dynamic_range)
+    return limited
 
 
 @cache

@@ -1,8 +1,12 @@
 """How good does it sound? Opinion scores that DNSMOS predicts from the audio alone.
 
-`dnsmos-p835@1` (OVRL overall, SIG speech, BAK background noise) and `dnsmos-p808@1`, both on a
-scale of 1 to 5. The models were trained on noisy and denoised speech: they hear noise, clipping and
-artefacts, not wrong words or odd prosody. Works on unfinished candidates.
+`quality` gives `dnsmos-p835@1` (OVRL overall, SIG speech, BAK background noise) and `dnsmos-p808@1`,
+as everybody reports them, on a scale of 1 to 5. `quality:fast` hears everything about once, in
+windows that start every 9 s instead of every second: seven times cheaper for a clip of 4 s, OVRL
+within 0.09 (correlation 0.999) on 34 real and synthetic clips, and another protocol name.
+
+The models were trained on noisy and denoised speech: they hear noise, clipping and artefacts, not
+wrong words or odd prosody. Works on unfinished candidates.
 """
 
 from __future__ import annotations
@@ -15,17 +19,22 @@ from tts_eval.types import Item, Metric, Score
 from verifiers.dnsmos import RATE, Dnsmos
 from verifiers.judging import Judgement, clip_of, judge
 
+HOPS = {"dnsmos": 1, "fast": 9}
+"""Seconds between windows by argument."""
+
 
 def create(argument: str) -> QualityVerifier:
-    """`quality` or `quality:dnsmos`.
+    """`quality` or `quality:dnsmos`: as the reference; `quality:fast`: a window every 9 s.
 
     Raises:
         ConfigError: another argument.
         WeightsError: the models have not been fetched.
     """
-    if argument not in ("", "dnsmos"):
-        raise ConfigError([f"Verifier 'quality' has no model '{argument}'; write 'quality' or 'quality:dnsmos'."])
-    return QualityVerifier()
+    model = argument or "dnsmos"
+    if model not in HOPS:
+        raise ConfigError([f"Verifier 'quality' has no model '{argument}'; write 'quality' or 'quality:fast'."])
+    folder = weights.locate("dnsmos")
+    return QualityVerifier(Dnsmos(folder, hop_seconds=HOPS[model]), f"{model}:{weights.fingerprint('dnsmos')}")
 
 
 class QualityVerifier:
@@ -34,17 +43,16 @@ class QualityVerifier:
     name = "quality"
     version = "1"
     supports_partial = True
-    metrics = (
-        Metric(name="ovrl", higher_is_better=True, worst=1.0, protocol="dnsmos-p835@1"),
-        Metric(name="sig", higher_is_better=True, worst=1.0, protocol="dnsmos-p835@1"),
-        Metric(name="bak", higher_is_better=True, worst=1.0, protocol="dnsmos-p835@1"),
-        Metric(name="p808", higher_is_better=True, worst=1.0, protocol="dnsmos-p808@1"),
-    )
 
-    def __init__(self) -> None:
-        asset = "dnsmos"
-        self.judge = f"{asset}:{weights.fingerprint(asset)}"
-        self._model = Dnsmos(weights.locate(asset))
+    def __init__(self, model: Dnsmos, judge: str) -> None:
+        self.judge = judge
+        suffix = "" if model.hop_seconds == 1 else f"-every-{model.hop_seconds}s"
+        protocols = {"ovrl": "p835", "sig": "p835", "bak": "p835", "p808": "p808"}
+        self.metrics = tuple(
+            Metric(name=name, higher_is_better=True, worst=1.0, protocol=f"dnsmos-{protocol}{suffix}@1")
+            for name, protocol in protocols.items()
+        )
+        self._model = model
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""

@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from tts_eval import weights
 from tts_eval.audio import AudioSource, load_clip
 from tts_eval.errors import AudioError, ConfigError
+from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.ge2e import RATE, GE2EEncoder
-from verifiers.judging import Judgement, audio_failure, clip_of, judge
+from verifiers.judging import Judgement, clip_of, judge
 
 MAX_REFERENCES = 1024
 """Reference embeddings kept, 1 kB each; the least recently used goes first."""
@@ -34,7 +36,17 @@ def create(argument: str) -> SpeakerVerifier:
     """
     if argument not in ("", "ge2e"):
         raise ConfigError([f"Verifier 'speaker' has no encoder '{argument}'; write 'speaker' or 'speaker:ge2e'."])
-    return SpeakerVerifier()
+    asset = "ge2e-resemblyzer"
+    encoder = GE2EEncoder(weights.locate(asset) / "pretrained.pt")
+    return SpeakerVerifier(encoder, f"{asset}:{weights.fingerprint(asset)}")
+
+
+class SpeakerEncoder(Protocol):
+    """Turns clips into directions; clips of one voice point the same way."""
+
+    def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """One vector of length 1, without negative parts, per clip at 16 kHz; None where no voice is heard."""
+        ...
 
 
 class SpeakerVerifier:
@@ -45,10 +57,9 @@ class SpeakerVerifier:
     supports_partial = True
     metrics = (Metric(name="sim", higher_is_better=True, worst=0.0, protocol="sim-o@1"),)
 
-    def __init__(self) -> None:
-        asset = "ge2e-resemblyzer"
-        self.judge = f"{asset}:{weights.fingerprint(asset)}"
-        self._encoder = GE2EEncoder(weights.locate(asset) / "pretrained.pt")
+    def __init__(self, encoder: SpeakerEncoder, judge: str) -> None:
+        self.judge = judge
+        self._encoder = encoder
         self._references: OrderedDict[str, np.ndarray | Failure] = OrderedDict()
 
     def score(self, items: Sequence[Item]) -> list[Score]:

@@ -162,7 +162,7 @@ def test_run_json_says_what_was_used(tmp_path: Path):
 
 
 def test_a_run_killed_ten_times_ends_like_an_undisturbed_one(tmp_path: Path):
-    flags = "--synth fake --verifier fake --judge fake:2 --n 24".split()
+    flags = ["--synth", "fake", "--verifier", "fake", "--judge", "fake:2", "--n", "24"]
     outcome = kill_and_resume(flags, tmp_path, kills=10, seed=0)
     assert outcome.kills >= 5  # a kill that comes after the end proves nothing
     assert outcome.rows == 48 * 24

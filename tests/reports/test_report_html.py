@@ -231,7 +231,7 @@ def test_filter_offers_every_group(render: Render) -> None:
 
 
 def test_reference_without_words_shows_the_transcript_unaligned(render: Render) -> None:
-    results = with_text(make_results(requests=2, n=1), 0, text="...")
+    results = with_text(make_results(requests=2, n=1), 0, text="[noise]")
     heard = results.requests[0].chosen.scores["asr:tiny.en"].details["transcript"]
     transcripts = Page(render("none", results=results)).all("p", **{"class": "transcript"})
     assert any(" ".join(heard.split()) in " ".join(text.split()) for _, text in transcripts)

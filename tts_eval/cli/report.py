@@ -13,7 +13,7 @@ from reports.frame import write_frame
 from reports.page import write_report
 from reports.read_run import read_run
 from reports.summary import Summary, summarise
-from reports.tables import coverage_table, groups_table, metrics_table, to_rich
+from reports.tables import coverage_table, groups_overview, headline, metrics_table, to_rich
 
 
 def report_command(
@@ -40,10 +40,12 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
     summary = summarise(results, report_path=str(page))
     # With --json the tables go to standard error, so that standard output ends with the object.
     console = Console(stderr=as_json)
-    for table in (coverage_table(summary), metrics_table(summary), groups_table(summary)):
+    for table in (coverage_table(summary), metrics_table(summary), groups_overview(summary)):
         if table is not None:
             console.print(to_rich(table))
             console.print()
+    console.print(headline(summary), highlight=False)
+    console.print()
     console.print(f"report   {page}", highlight=False, soft_wrap=True)
     console.print(f"results  {run / 'report' / 'results.parquet'}", highlight=False, soft_wrap=True)
     if as_json:

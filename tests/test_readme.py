@@ -1,0 +1,104 @@
+"""Every command and every program in the README works, as it stands there."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tts_eval.audio import Clip, read_audio, write_audio
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("tts-eval ")]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    """A folder with what the README's commands speak of: DIR, generated/ and meta.lst."""
+    folder = tmp_path_factory.mktemp("readme")
+    chapter = folder / "DIR" / "test-clean" / "1089" / "134686"
+    chapter.mkdir(parents=True)
+    (folder / "generated").mkdir()
+    time = np.arange(5 * 16000) / 16000
+    hum = Clip((0.1 * np.sin(2 * np.pi * 150 * time) * np.sin(2 * np.pi * 3 * time)).astype(np.float32), 16000)
+    write_audio(chapter / "1089-134686-0000.flac", hum)
+    (chapter / "1089-134686.trans.txt").write_text("1089-134686-0000 HE HOPED THERE WOULD BE STEW FOR DINNER\n")
+    prompt = ROOT / "benchmarks" / "data" / "mini-prompt.flac"
+    for name in ("first.flac", "prompt.flac"):
+        shutil.copy(prompt, folder / "generated" / name if name == "first.flac" else folder / name)
+    (folder / "meta.lst").write_text(
+        "first|The harbour|prompt.flac|The harbour lights came on one by one, and the evening boat was late again.\n"
+    )
+    return folder
+
+
+@pytest.mark.real
+def test_the_commands_run_in_order(place: Path):
+    assert len(commands()) >= 9
+    for line in commands():
+        words = shlex.split(line.partition("  #")[0])
+        result = subprocess.run(
+            [sys.executable, "-m", "tts_eval.cli", *words[1:]], capture_output=True, text=True, check=False, cwd=place
+        )
+        assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
+    assert read_audio(place / "out.wav").seconds > 1.5
+    assert (place / "runs/ls8/report/report.html").is_file()
+    assert (place / "runs/theirs/report/results.parquet").is_file()
+
+
+@pytest.mark.real
+def test_the_first_program_runs(place: Path):
+    program = blocks("python")[0]
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=place)
+    assert read_audio(place / "best.wav").seconds > 1
+
+
+def test_a_verifier_and_a_synthesizer_of_ones_own(monkeypatch):
+    """The two programs are plugged in as an entry point would, and search together."""
+    from tts_eval import (
+        BestOfN,
+        Budget,
+        OutcomeVerifier,
+        Request,
+        Sampling,
+        load_synthesizer,
+        load_verifier,
+        parse_rule,
+    )
+    from tts_eval.synthesizers import synthesizers
+    from verifiers import verifiers
+
+    spaces: list[dict] = [{}, {}]
+    for program, space in zip(blocks("python")[1:3], spaces, strict=True):
+        exec(program, space)
+    for registry, name, space in ((verifiers, "loudness", spaces[0]), (synthesizers, "noise", spaces[1])):
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+        monkeypatch.setattr(registry, "_objects", dict(registry._objects))
+        registry.add(name, space["create"])
+    assert len(blocks("python")[1].split("class Loudness")[1].splitlines()) <= 20
+    outcome = OutcomeVerifier(parse_rule("loudness"), {"loudness": load_verifier("loudness")})
+    search = BestOfN(sampling=Sampling())
+    (result,) = search.search([Request(id="r", text="hello")], load_synthesizer("noise"), outcome, Budget(candidates=4))
+    levels = [float(np.sqrt(np.mean(candidate.clip.samples**2))) for candidate in result.candidates]
+    assert result.chosen.index == int(np.argmax(levels))
+
+
+def test_make_has_the_targets_that_the_readme_names():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|`)make ([a-z]+)", README, flags=re.MULTILINE))
+    assert {"demo", "test", "check", "setup"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

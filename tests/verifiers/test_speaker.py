@@ -1,0 +1,143 @@
+"""The comparison: which reference, which failure, how often the encoder runs. The encoder is a stub."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tts_eval.audio import Clip, write_audio
+from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.types import FailureKind, Prompt
+from verifiers import speaker
+from verifiers.speaker import SpeakerVerifier, create
+
+RATE = 16_000
+
+
+class LoudnessEncoder:
+    """A voice is its mean absolute sample, as an angle; below 0.01 nobody speaks."""
+
+    def __init__(self):
+        self.calls = []
+
+    def embed(self, clips_16k):
+        self.calls.append(len(clips_16k))
+        angles = [float(np.abs(samples).mean()) for samples in clips_16k]
+        return [np.array([np.cos(a), np.sin(a)], np.float32) if a >= 0.01 else None for a in angles]
+
+
+@pytest.fixture
+def verifier():
+    return SpeakerVerifier(LoudnessEncoder(), "loudness")
+
+
+def level(value: float, rate: int = RATE) -> Clip:
+    return Clip(np.full(rate // 2, value, np.float32), rate)
+
+
+def only(scores):
+    (score,) = scores
+    return score
+
+
+def test_the_prompt_is_preferred_to_the_ground_truth(verifier, make_item):
+    item = make_item(level(0.5), prompt=Prompt(audio=level(0.9)), ground_truth=level(0.5))
+    assert only(verifier.score([item])).value == pytest.approx(np.cos(0.4), abs=1e-6)
+
+
+@pytest.mark.parametrize("prompt", [None, Prompt(transcript="no audio")])
+def test_the_ground_truth_stands_in_for_a_prompt(verifier, make_item, prompt):
+    score = only(verifier.score([make_item(level(0.5), prompt=prompt, ground_truth=level(0.2))]))
+    assert score.value == pytest.approx(np.cos(0.3), abs=1e-6)
+    assert score.values == {"sim": score.value}
+
+
+def test_the_same_audio_is_fully_similar_and_never_more(verifier, make_item):
+    values = [
+        only(verifier.score([make_item(level(v), ground_truth=level(v))])).value for v in np.linspace(0.1, 1.0, 40)
+    ]
+    assert max(values) <= 1.0
+    assert min(values) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_references_of_other_rates_are_resampled(verifier, make_item):
+    time = np.arange(24_000) / 24_000
+    sine = Clip((0.5 * np.sin(2 * np.pi * 200 * time)).astype(np.float32), 24_000)
+    encoder = verifier._encoder
+    seen = []
+    encoder.embed = lambda clips: seen.extend(map(len, clips)) or [np.array([1.0, 0.0], np.float32) for _ in clips]
+    verifier.score([make_item(sine, ground_truth=sine)])
+    assert seen == [16_000, 16_000]
+
+
+def test_without_a_reference_there_is_no_score(verifier, make_item, tmp_path: Path):
+    text_file = tmp_path / "text.wav"
+    text_file.write_text("not audio")
+    nothing = level(0.0)
+    unvoiced = level(0.005)
+    items = [
+        make_item(level(0.5)),
+        make_item(level(0.5), prompt=Prompt(audio=tmp_path / "gone.wav")),
+        make_item(level(0.5), prompt=Prompt(audio=text_file)),
+        make_item(level(0.5), prompt=Prompt(audio=nothing)),
+        make_item(level(0.5), prompt=Prompt(audio=unvoiced)),
+        make_item(level(0.5), prompt=Prompt(audio=level(0.5))),
+    ]
+    scores = verifier.score(items)
+    assert [score.failure and score.failure.kind for score in scores] == [FailureKind.NO_REFERENCE] * 5 + [None]
+    assert "gone.wav" in scores[1].failure.message
+    assert "text.wav" in scores[2].failure.message
+    assert scores[5].value == pytest.approx(1.0, abs=1e-6)
+
+
+def test_a_candidate_without_a_voice_fails_as_silent(verifier, make_item):
+    scores = verifier.score([make_item(level(0.005), ground_truth=level(0.5))])
+    assert only(scores).failure.kind is FailureKind.SILENT
+
+
+def test_a_reference_is_embedded_once_and_a_batch_costs_one_call_for_all_candidates(verifier, make_item):
+    prompt = Prompt(audio=level(0.7))
+    items = [make_item(level(value), prompt=prompt) for value in (0.2, 0.3, 0.4)]
+    verifier.score(items)
+    assert verifier._encoder.calls == [1, 3]
+    verifier.score([*items, make_item(level(0.2), prompt=Prompt(audio=level(0.7)))])
+    assert verifier._encoder.calls[2:] == [0, 4]
+
+
+def test_a_replaced_file_is_a_new_reference(verifier, make_item, tmp_path: Path):
+    path = tmp_path / "prompt.wav"
+    item = make_item(level(0.5), prompt=Prompt(audio=path))
+    write_audio(path, level(0.5))
+    before = only(verifier.score([item])).value
+    write_audio(path, Clip(np.full(RATE, 0.9, np.float32), RATE))
+    assert only(verifier.score([item])).value < before - 0.05
+
+
+def test_a_missing_file_is_looked_for_again(verifier, make_item, tmp_path: Path):
+    path = tmp_path / "late.wav"
+    item = make_item(level(0.5), prompt=Prompt(audio=path))
+    assert only(verifier.score([item])).failure is not None
+    write_audio(path, level(0.5))
+    assert only(verifier.score([item])).value == pytest.approx(1.0, abs=1e-4)
+
+
+def test_references_kept_are_bounded_and_still_right(verifier, make_item, monkeypatch):
+    monkeypatch.setattr(speaker, "MAX_REFERENCES", 2)
+    levels = (0.1, 0.2, 0.3, 0.4, 0.5)
+    items = [make_item(level(0.5), prompt=Prompt(audio=level(value))) for value in levels]
+    expected = [pytest.approx(np.cos(0.5 - value), abs=1e-6) for value in levels]
+    for _ in range(2):
+        assert [score.value for score in verifier.score(items)] == expected
+        assert len(verifier._references) == 2
+
+
+def test_unknown_encoders_are_refused_before_anything_is_loaded():
+    with pytest.raises(ConfigError, match="wavlm"):
+        create("wavlm")
+
+
+@pytest.mark.parametrize("argument", ["", "ge2e"])
+def test_missing_weights_name_the_command(argument, monkeypatch, tmp_path):
+    monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match="tts-eval fetch ge2e-resemblyzer"):
+        create(argument)
