@@ -1,6 +1,8 @@
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +84,8 @@ def test_score_adds_a_judge_to_a_run(finished):
 def test_score_judges_a_folder_of_audio_and_counts_what_is_missing(tmp_path: Path):
     wavs = tmp_path / "wavs"
     wavs.mkdir()
-    time = np.arange(8000) / 16000
-    write_audio(wavs / "a.wav", Clip((0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32), 16000))
+    seconds = np.arange(8000) / 16000
+    write_audio(wavs / "a.wav", Clip((0.3 * np.sin(2 * np.pi * 220 * seconds)).astype(np.float32), 16000))
     (tmp_path / "meta.lst").write_text("a|p|p.wav|one two\nb|p|p.wav|three four\n")
     flags = ["--list", tmp_path / "meta.lst", "--judge", "fake", "--out", tmp_path / "run", "--json"]
     result = cli("score", wavs, *flags)
@@ -160,6 +162,21 @@ def test_synth_that_cannot_speak_fails_and_keeps_the_old_file(tmp_path: Path):
     assert result.returncode == 2
     assert "No candidate could be made" in result.stderr
     assert (tmp_path / "x.wav").read_bytes() == b"precious"
+
+
+def test_an_interrupt_keeps_what_was_made_and_says_how_to_go_on(tmp_path: Path):
+    flags = [*FAKE, "--judge", "fake:2", "--n", "64", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tts_eval.cli", "run", *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "run").rglob("part-*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    assert list((tmp_path / "run/candidates").glob("part-*.parquet"))
 
 
 def test_ls_lists_every_kind():

@@ -27,7 +27,6 @@ _EXPORTS = {
     "Item": "tts_eval.types",
     "Job": "tts_eval.types",
     "Judgement": "verifiers.judging",
-    "judge": "verifiers.judging",
     "load_protocol": "tts_eval.text",
     "load_suite": "benchmarks.suite",
     "load_synthesizer": "tts_eval.synthesizers",
@@ -44,6 +43,7 @@ _EXPORTS = {
     "RunConfig": "tts_eval.config",
     "Sampling": "tts_eval.types",
     "Score": "tts_eval.types",
+    "score_items": "verifiers.judging",
     "StoreError": "tts_eval.errors",
     "Strategy": "search.strategy",
     "Suite": "benchmarks.suite",
@@ -86,13 +86,13 @@ if TYPE_CHECKING:
         Verifier,
     )
     from verifiers import load_verifier
-    from verifiers.judging import Judgement, judge
+    from verifiers.judging import Judgement, score_items
 
 __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks names up
     "AudioError", "BestOfN", "Budget", "Candidate", "Clip", "ConfigError", "Cost", "DataError", "Failure",
-    "FailureKind", "FinishReason", "Item", "Job", "judge", "Judgement", "load_protocol", "load_suite",
+    "FailureKind", "FinishReason", "Item", "Job", "Judgement", "load_protocol", "load_suite",
     "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
-    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "StoreError", "Strategy",
+    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StoreError", "Strategy",
     "Suite", "Synthesizer", "TTSEvalError", "Verifier", "write_audio", "write_report",
 ]  # fmt: skip
 

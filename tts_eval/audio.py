@@ -20,6 +20,8 @@ from tts_eval.errors import AudioError
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 SILENCE_DBFS = -60.0
+MOST_CHANNELS = 64
+"""More columns than this are not channels."""
 
 
 class Clip:
@@ -46,7 +48,8 @@ class Clip:
     def sha256(self) -> str:
         """Digest of the 16-bit samples and the rate: what the audio *is*, wherever it is stored."""
         digest = hashlib.sha256(f"{self.rate}:".encode())
-        digest.update(to_pcm16(self.samples).tobytes())
+        # NaN has no 16-bit form: a broken clip must not pass for a silent one.
+        digest.update(to_pcm16(self.samples).tobytes() if self.is_finite else self.samples.tobytes())
         return digest.hexdigest()
 
     def at(self, rate: int) -> np.ndarray:
@@ -91,12 +94,21 @@ def load_clip(source: AudioSource) -> Clip:
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
-    """Float32 [T] from int or float samples of shape [T] or [T, channels]."""
+    """Float32 [T] from int or float samples of shape [T] or [T, channels]; integers become [-1, 1).
+
+    Raises:
+        AudioError: the array has another shape.
+    """
     array = np.asarray(samples)
-    if array.ndim not in (1, 2):
-        raise AudioError(f"Audio has shape {array.shape}; expected [samples] or [samples, channels].")
+    if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MOST_CHANNELS):
+        raise AudioError(
+            f"Audio has shape {array.shape}; expected [samples] or [samples, channels] with at most {MOST_CHANNELS} "
+            "channels. Transpose [channels, samples] first."
+        )
     if np.issubdtype(array.dtype, np.integer):
-        array = array / float(-np.iinfo(array.dtype).min or np.iinfo(array.dtype).max)
+        limits = np.iinfo(array.dtype)
+        middle = 0.0 if limits.min else (limits.max + 1) / 2  # unsigned audio is centred on its middle
+        array = (array - middle) / (middle or -float(limits.min))
     if array.ndim == 2:
         array = array.mean(axis=1)
     return np.array(array, dtype=np.float32)
@@ -104,8 +116,8 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:
     """Int16 samples, rounded to nearest and clipped at full scale; NaN becomes 0."""
-    scaled = np.nan_to_num(np.asarray(samples, dtype=np.float64)) * 32768.0
-    return np.clip(np.rint(scaled), -32768, 32767).astype(np.int16)
+    bounded = np.clip(np.nan_to_num(np.asarray(samples, dtype=np.float64)), -1.0, 1.0)
+    return np.clip(np.rint(bounded * 32768.0), -32768, 32767).astype(np.int16)
 
 
 def read_audio(path: Path) -> Clip:
@@ -120,7 +132,7 @@ def read_audio(path: Path) -> Clip:
         raise AudioError(f"No audio file at {path}.")
     try:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+    except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:  # TypeError: headerless .raw
         raise AudioError(
             f"{path} cannot be read as audio ({error}). "
             f"Expected one of {', '.join(AUDIO_SUFFIXES)}; check the file with 'file {path.name}'."

@@ -42,7 +42,7 @@ class FailureKind(StrEnum):
     NOT_FINITE = "not-finite"
     """NaN or infinite samples."""
     SILENT = "silent"
-    """Nothing above -60 dBFS."""
+    """Nothing above -60 dBFS, or nothing that a voice detector takes for a voice."""
     NO_REFERENCE = "no-reference"
     """The request lacks what the verifier compares with (text, prompt audio)."""
     VERIFIER = "verifier"

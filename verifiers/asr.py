@@ -18,7 +18,7 @@ from tts_eval.errors import ConfigError
 from tts_eval.text import load_protocol
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers import long_audio
-from verifiers.judging import Judgement, clip_of, judge
+from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.recognition import DEFAULT_MODEL, RATE, Recogniser, Transcript, Utterance, language_code
 
 BACKENDS = ("faster-whisper", "openai-whisper")
@@ -101,7 +101,7 @@ class AsrVerifier:
 
         A failed score's values are those of a clip in which nothing was said: all reference words deleted.
         """
-        scores = judge(self, items, self._judge)
+        scores = score_items(self, items, self._judge)
         return [
             score if score.failure is None else replace(score, values=self._nothing_said(item.request))
             for item, score in zip(items, scores, strict=True)

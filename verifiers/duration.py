@@ -19,7 +19,7 @@ import numpy as np
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Score
-from verifiers.judging import Judgement, clip_of, judge
+from verifiers.judging import Judgement, clip_of, score_items
 
 FRAME_SECONDS = 0.02
 SILENCE_BELOW_PEAK_DB = 40.0
@@ -84,7 +84,7 @@ class DurationVerifier:
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item; details name what is far outside: `runaway`, `truncated`, `clipped`."""
-        return judge(self, items, lambda good: [_judge_one(item) for item in good])
+        return score_items(self, items, lambda good: [_judge_one(item) for item in good])
 
 
 def spoken_characters(text: str) -> int:

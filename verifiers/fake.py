@@ -13,7 +13,7 @@ import numpy as np
 
 from tts_eval.errors import ConfigError
 from tts_eval.types import Item, Metric, Score
-from verifiers.judging import Judgement, clip_of, judge
+from verifiers.judging import Judgement, clip_of, score_items
 
 
 def create(argument: str) -> FakeVerifier:
@@ -38,7 +38,7 @@ class FakeVerifier:
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item; lower is better."""
-        return judge(self, items, self._judge)
+        return score_items(self, items, self._judge)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement]:
         return [self._one(item) for item in items]

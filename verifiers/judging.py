@@ -43,7 +43,7 @@ def clip_of(item: Item) -> Clip:
     return clip
 
 
-def judge(
+def score_items(
     verifier: Verifier,
     items: Sequence[Item],
     model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]],

@@ -17,7 +17,7 @@ from tts_eval import weights
 from tts_eval.errors import ConfigError
 from tts_eval.types import Item, Metric, Score
 from verifiers.dnsmos import RATE, Dnsmos
-from verifiers.judging import Judgement, clip_of, judge
+from verifiers.judging import Judgement, clip_of, score_items
 
 HOPS = {"dnsmos": 1, "fast": 9}
 """Seconds between windows by argument."""
@@ -56,7 +56,7 @@ class QualityVerifier:
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
-        return judge(self, items, self._judge)
+        return score_items(self, items, self._judge)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement]:
         return [

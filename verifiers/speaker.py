@@ -21,7 +21,7 @@ from tts_eval.errors import AudioError, ConfigError
 from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.ge2e import RATE, GE2EEncoder
-from verifiers.judging import Judgement, clip_of, judge
+from verifiers.judging import Judgement, clip_of, score_items
 
 MAX_REFERENCES = 1024
 """Reference embeddings kept, 1 kB each; the least recently used goes first."""
@@ -64,7 +64,7 @@ class SpeakerVerifier:
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
-        return judge(self, items, self._judge)
+        return score_items(self, items, self._judge)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         keys = [_reference_key(item.request) for item in items]

@@ -178,7 +178,8 @@ class CTranslate2Recogniser:
         """Log-mel features [B, mels, frames]; zeros after the end, since padded audio makes Whisper hallucinate."""
         batch = np.zeros((len(utterances), self._model.n_mels, frames), dtype=np.float32)
         for row, utterance in enumerate(utterances):
-            features = self._features(utterance.audio_16k)[:, :frames]
+            # The last frame is the extractor's own padding, which faster-whisper drops as well.
+            features = self._features(utterance.audio_16k)[:, :-1][:, :frames]
             batch[row, :, : features.shape[1]] = features
         return batch
 

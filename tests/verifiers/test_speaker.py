@@ -1,5 +1,6 @@
 """The comparison: which reference, which failure, how often the encoder runs. The encoder is a stub."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,10 @@ def test_a_replaced_file_is_a_new_reference(verifier, make_item, tmp_path: Path)
     item = make_item(level(0.5), prompt=Prompt(audio=path))
     write_audio(path, level(0.5))
     before = only(verifier.score([item])).value
-    write_audio(path, Clip(np.full(RATE, 0.9, np.float32), RATE))
+    size, written = path.stat().st_size, path.stat().st_mtime_ns
+    write_audio(path, level(0.9))
+    os.utime(path, ns=(written, written + 1_000_000))
+    assert path.stat().st_size == size
     assert only(verifier.score([item])).value < before - 0.05
 
 

@@ -20,6 +20,3 @@ def main() -> None:
     except TTSEvalError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("\ninterrupted; what was made is stored - run the same command again to go on", file=sys.stderr)
-        sys.exit(130)

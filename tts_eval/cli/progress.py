@@ -1,10 +1,11 @@
-"""One bar per phase, with rate and time left, on standard error."""
+"""One bar per phase, with rate and time left, on standard error; and what an interrupt means there."""
 
 from __future__ import annotations
 
 import sys
 from types import TracebackType
 
+import typer
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -51,6 +52,9 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        if kind is KeyboardInterrupt:
+            typer.echo("interrupted; what was made is stored - run the same command again to go on", err=True)
+            raise typer.Exit(130) from error
 
     def start(self, phase: str, total: int) -> None:
         """Show a bar for a phase."""

@@ -32,6 +32,8 @@ from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.noise_stages import load_stages
 from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
 
+HOP_SAMPLES = 256
+"""Samples per frame of a Piper voice."""
 EMBEDDED = "piper-en_US-joe-medium"
 
 
@@ -120,9 +122,11 @@ class PiperSynthesizer:
             )
         random = seeds.generator(job.seed)
         limit = int(job.sampling.max_seconds * self.rate)
+        # A phoneme lasts a frame at least: more of them cannot fit, and attention over them could fill the memory.
+        most_phonemes = limit // HOP_SAMPLES + 1
         pieces: list[np.ndarray] = []
         for sentence in sentences:
-            pieces.append(self._decode(sentence, job.sampling.temperature, random))
+            pieces.append(self._decode(sentence[:most_phonemes], job.sampling.temperature, random))
             if sum(map(len, pieces)) > limit:
                 return Utterance(np.concatenate(pieces)[:limit], True)
         return Utterance(np.concatenate(pieces), False)

@@ -92,6 +92,13 @@ def test_a_candidate_longer_than_allowed_is_cut_and_says_so(piper, make_jobs):
     assert piper.generate(make_jobs([LONG], 1))[0].finish is FinishReason.EOS
 
 
+def test_an_endless_sentence_is_cut_before_it_fills_the_memory(piper, make_jobs):
+    endless = Request(id="endless", text="and on and on " * 2000)
+    (candidate,) = piper.generate(make_jobs([endless], 1, Sampling(max_seconds=2.0)))
+    assert candidate.finish is FinishReason.LENGTH
+    assert candidate.clip.seconds == pytest.approx(2.0, abs=0.01)
+
+
 @pytest.mark.parametrize("text", ["", "   ", "...", "?!"])
 def test_nothing_to_say_is_a_failure_and_not_a_crash(piper, make_jobs, text):
     bad, good = piper.generate(make_jobs([Request(id="bad", text=text), SHORT], 1))
