@@ -92,8 +92,8 @@ __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks n
     "AudioError", "BestOfN", "Budget", "Candidate", "Clip", "ConfigError", "Cost", "DataError", "Failure",
     "FailureKind", "FinishReason", "Item", "Job", "Judgement", "load_protocol", "load_suite",
     "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
-    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StoreError", "Strategy",
-    "Suite", "Synthesizer", "TTSEvalError", "Verifier", "write_audio", "write_report",
+    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StoreError",
+    "Strategy", "Suite", "Synthesizer", "TTSEvalError", "Verifier", "write_audio", "write_report",
 ]  # fmt: skip
 
 
