@@ -10,6 +10,7 @@ Not handled: unfinished clips, whose words to come would count as deletions.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,18 +24,22 @@ from verifiers.recognition import DEFAULT_MODEL, RATE, Recogniser, Transcript, U
 
 BACKENDS = ("faster-whisper", "openai-whisper")
 DEFAULT_PROTOCOL = "whisper-norm@1"
+_PROTOCOL = re.compile(r"[a-z0-9-]+@\d+")
 _EXAMPLES = "asr:tiny.en, asr:base:exact, asr:/models/whisper-small-ct2, asr:openai-whisper:small.en"
 
 
 def create(argument: str) -> AsrVerifier:
-    """The verifier for `[BACKEND:]MODEL[:exact]`, as written after `asr:`; "" means tiny.en.
+    """The verifier for `[BACKEND:]MODEL[:exact][:PROTOCOL]`, as written after `asr:`; "" means tiny.en, whisper-norm@1.
 
     Raises:
         ConfigError: the argument names no backend, model or mode.
+        UnknownNameError: no such protocol.
         WeightsError: the model's weights are not on this machine.
         MissingDependencyError: the backend is not installed.
     """
-    backend, model, exact = _parse(argument)
+    wanted, protocol = _split_protocol(argument)
+    load_protocol(protocol)  # before any model is loaded
+    backend, model, exact = _parse(wanted)
     recogniser: Recogniser
     if backend == "openai-whisper":
         from verifiers import whisper_openai
@@ -44,7 +49,13 @@ def create(argument: str) -> AsrVerifier:
         from verifiers import whisper_ctranslate2
 
         recogniser = whisper_ctranslate2.load(model, exact=exact)
-    return AsrVerifier(recogniser)
+    return AsrVerifier(recogniser, protocol)
+
+
+def _split_protocol(argument: str) -> tuple[str, str]:
+    """The argument without its protocol, and the protocol: NAME@NUMBER at the end."""
+    head, _, tail = argument.rpartition(":")
+    return (head, tail) if _PROTOCOL.fullmatch(tail) else (argument, DEFAULT_PROTOCOL)
 
 
 def _parse(argument: str) -> tuple[str, str, bool]:
@@ -62,7 +73,7 @@ def _parse(argument: str) -> tuple[str, str, bool]:
         if backend and exact:
             problems.append(f"'{model}' in 'asr:{argument}' is no model.")
     if problems:
-        raise ConfigError([*problems, f"Write asr:[BACKEND:]MODEL[:exact], e.g. {_EXAMPLES}."])
+        raise ConfigError([*problems, f"Write asr:[BACKEND:]MODEL[:exact][:PROTOCOL], e.g. {_EXAMPLES}."])
     return backend or BACKENDS[0], model or DEFAULT_MODEL, exact
 
 
@@ -82,7 +93,8 @@ class AsrVerifier:
         self._recogniser = recogniser
         self._protocol = load_protocol(protocol)
         self._chance = -math.log(recogniser.text_tokens)
-        self.judge = recogniser.judge
+        # Another protocol is another score of the same clip, so stored scores must not be mixed.
+        self.judge = recogniser.judge if protocol == DEFAULT_PROTOCOL else f"{recogniser.judge}:{protocol}"
         self.metrics = (
             Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate", protocol=protocol),
             Metric(name="likelihood", higher_is_better=True, worst=self._chance, unit="log-prob"),

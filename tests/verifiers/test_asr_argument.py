@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.errors import ConfigError, UnknownNameError, WeightsError
 from verifiers import whisper_ctranslate2, whisper_openai
 from verifiers.asr import create
 
@@ -46,6 +46,28 @@ def loads(monkeypatch):
 def test_argument(loads, argument, expected):
     create(argument)
     assert loads == [expected]
+
+
+@pytest.mark.parametrize(
+    ("argument", "model", "protocol"),
+    [
+        ("base:seed-tts@1", ("faster-whisper", "base", False), "seed-tts@1"),
+        ("base:exact:f5@1", ("faster-whisper", "base", True), "f5@1"),
+        ("librispeech@1", ("faster-whisper", "tiny.en", False), "librispeech@1"),
+        ("base", ("faster-whisper", "base", False), "whisper-norm@1"),
+    ],
+)
+def test_a_protocol_may_be_named_and_is_part_of_the_judge(loads, argument, model, protocol):
+    verifier = create(argument)
+    assert loads == [model]
+    assert {metric.protocol for metric in verifier.metrics if metric.name != "likelihood"} == {protocol}
+    assert verifier.judge == ("stub" if protocol == "whisper-norm@1" else f"stub:{protocol}")
+
+
+def test_an_unknown_protocol_is_refused_before_a_model_is_loaded(loads):
+    with pytest.raises(UnknownNameError, match="seed-tts@1"):
+        create("base:seed-tts@7")
+    assert not loads
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def _provides(record: str, package: str) -> bool:
 
 
 def _torchaudio() -> Check:
-    """torchaudio is not needed here, but a pair that does not match breaks whatever else is installed."""
+    """Torchaudio is not needed here, but a pair that does not match breaks whatever else is installed."""
     if find_spec("torchaudio") is None:
         return Check("torchaudio", True, "not installed; optional (requirements.txt pins the pair that matches torch)")
     # In a process of its own: a mismatched pair can end the interpreter, not just raise.
