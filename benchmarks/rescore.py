@@ -50,7 +50,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
             store,
             replace(
                 manifest,
-                judges=tuple(dict.fromkeys([*manifest.judges, *loaded])),
+                added_judges=tuple(dict.fromkeys([*manifest.added_judges, *loaded])),
                 verifiers={**manifest.verifiers, **records},
             ),
         )

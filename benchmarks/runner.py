@@ -10,7 +10,7 @@ reuses all that fits. One folder has one suite, one synthesizer and one run seed
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,7 +93,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             verifiers={spec: VerifierRecord.of(verifier) for spec, verifier in parts.verifiers.items()},
             provenance=describe(),
         )
-        _check_same_run(store, manifest)
+        manifest = _with_earlier_judges(store, manifest)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
         total = len(parts.suite.requests) * config.n
@@ -166,9 +166,14 @@ def _stored_verifier(
     return StoredVerifier(parts.verifiers[spec], store, advance=partial(progress.advance, label))
 
 
-def _check_same_run(store: RunStore, manifest: Manifest) -> None:
+def _with_earlier_judges(store: RunStore, manifest: Manifest) -> Manifest:
+    """The manifest with the judges that `tts-eval score` added to the run before.
+
+    Raises:
+        ConfigError: the folder holds another run.
+    """
     if not (store.folder / "run.json").exists():
-        return
+        return manifest
     before = read_manifest(store)
     problems = [
         f"{store.folder} was begun with {name} '{old}', now it is '{new}'. Give another --out."
@@ -181,3 +186,4 @@ def _check_same_run(store: RunStore, manifest: Manifest) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+    return replace(manifest, added_judges=before.added_judges, verifiers={**before.verifiers, **manifest.verifiers})

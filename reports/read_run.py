@@ -41,17 +41,19 @@ def read_run(folder: Path) -> RunResults:
 
 def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
     # One candidate is no choice: then nothing was selected on.
-    selecting = set(rule.verifiers) if manifest.config.n > 1 else set()
-    held_out = [spec for spec in manifest.judges if spec not in selecting]
+    selecting = rule.verifiers if manifest.config.n > 1 else ()
+    checkpoints = {manifest.verifiers[spec].checkpoint for spec in selecting}
+    judges = dict.fromkeys([*manifest.judges, *manifest.added_judges, *rule.verifiers])
+    is_selecting = {spec: manifest.verifiers[spec].checkpoint in checkpoints for spec in judges}
     return tuple(
         JudgedMetric(
             key=f"{spec}#{metric.name}",
             verifier_key=spec,
             metric=metric,
             judge=manifest.verifiers[spec].judge,
-            selected_on=spec in selecting,
+            selected_on=is_selecting[spec],
         )
-        for spec in dict.fromkeys([*held_out, *rule.verifiers])
+        for spec in sorted(judges, key=is_selecting.__getitem__)
         for metric in manifest.verifiers[spec].metrics
     )
 

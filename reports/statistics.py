@@ -25,6 +25,8 @@ import numpy as np
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+ROUNDING = 1e-12
+"""Relative differences below this are the arithmetic's."""
 
 
 class Interval(NamedTuple):
@@ -121,9 +123,11 @@ class Bootstrap:
     def paired(self, before: Sums, after: Sums) -> Paired:
         """Intervals of the difference of two set-level values, both seen through the same draws."""
         earlier, later = self._values(before), self._values(after)
+        change = later - earlier
+        # Sums in another order differ in their last bits; that is no difference to report.
+        change[np.abs(change) <= ROUNDING * np.maximum(np.abs(earlier), np.abs(later))] = 0.0
         return Paired(
-            self._percentile((later - earlier)[:, None])[0],
-            self._percentile(_divide(later - earlier, np.abs(earlier))[:, None])[0],
+            self._percentile(change[:, None])[0], self._percentile(_divide(change, np.abs(earlier))[:, None])[0]
         )
 
     def _values(self, sums: Sums) -> np.ndarray:

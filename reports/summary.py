@@ -68,7 +68,8 @@ class MetricSummary:
     @property
     def is_better(self) -> bool:
         """Whether the chosen candidates did better than a single sample, settled or not."""
-        return (self.gain.value or 0) > 0
+        change = self.difference.value or 0.0
+        return change > 0 if self.judged.metric.higher_is_better else change < 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

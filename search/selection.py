@@ -75,7 +75,7 @@ class Rule:
         if self.kind == "lexicographic":
             values = _lexicographic(ranked)
         elif len(self.terms) == 1:
-            values = ranked[:, 0]
+            values = ranked[:, 0] * self.terms[0].weight
         else:
             values = _standardised(ranked) @ np.array([term.weight for term in self.terms])
         scores = iter(values.tolist())

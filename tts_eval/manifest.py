@@ -7,6 +7,7 @@ without loading a model: they hold the parts that the store's keys are made of.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,16 @@ class VerifierRecord:
     """NAME@VERSION."""
     judge: str
     metrics: tuple[Metric, ...]
+
+    @property
+    def checkpoint(self) -> str:
+        """Whose opinion it is, whatever the mode and the text protocol: `judge` up to its weights' fingerprint.
+
+        Judges are named BACKEND:MODEL@FINGERPRINT:MODE...; one without a fingerprint is a checkpoint of its own.
+        """
+        name = self.identity.partition("@")[0]
+        weights = re.search(r"@([0-9a-f]{8,})", self.judge) or re.search(r":([0-9a-f]{12})$", self.judge)
+        return f"{name}:{weights[1] if weights else self.judge}"
 
     @classmethod
     def of(cls, verifier: Verifier) -> VerifierRecord:
@@ -76,8 +87,11 @@ class Manifest:
     """NAME:REVISION."""
     config: RunConfig
     judges: tuple[str, ...]
+    """Those of the config or the suite."""
+    added_judges: tuple[str, ...] = ()
+    """Those that `tts-eval score` added later."""
     verifiers: Mapping[str, VerifierRecord]
-    """By spec: the selection rule's and the judges'."""
+    """By spec: the selection rule's and all judges'."""
     provenance: Mapping[str, Any]
 
     def as_json(self) -> dict[str, Any]:
@@ -87,6 +101,7 @@ class Manifest:
             "synthesizer": self.synthesizer,
             "config": as_dict(self.config),
             "judges": list(self.judges),
+            "added_judges": list(self.added_judges),
             "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
             "provenance": dict(self.provenance),
         }
@@ -139,6 +154,7 @@ def read_manifest(store: RunStore) -> Manifest:
             synthesizer=record["synthesizer"],
             config=parse_config(record["config"]),
             judges=tuple(record["judges"]),
+            added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             provenance=record["provenance"],
         )

@@ -78,7 +78,7 @@ class StoredSynthesizer:
         return isolate(self._synthesizer.generate, [job for _, job in batch], _raised)
 
     def _recall(self, key: str) -> Candidate | None:
-        row = self._store.candidates.get(key)
+        row = self._store.candidates.get(key) if self.revision else None
         if row is None or is_transient(row_failure(row)):
             return None
         if not row["audio"]:

@@ -201,7 +201,10 @@ class Synthesizer(Protocol):
 
     @property
     def revision(self) -> str:
-        """Changes whenever the same job could give other audio: weights, code or settings."""
+        """Changes whenever the same job could give other audio: weights, code or settings.
+
+        "" says that this cannot be known: then nothing is remembered, and every run asks again.
+        """
         ...
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:

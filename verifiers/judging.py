@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from tts_eval.audio import Clip
 from tts_eval.execution import isolate
@@ -55,7 +56,7 @@ def score_items(
     failures = [unjudgeable(item) for item in items]
     good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
     started = time.perf_counter()
-    results = iter(isolate(model, good, _verifier_failure) if good else [])
+    results = iter(isolate(partial(_checked, verifier, model), good, _verifier_failure) if good else [])
     share = (time.perf_counter() - started) / max(len(good), 1)
     return [
         failed_score(verifier, failure) if failure is not None else _score(verifier, next(results), share)
@@ -79,6 +80,21 @@ def _score(verifier: Verifier, result: Judgement | Failure, seconds: float) -> S
         details=result.details,
         seconds=seconds,
     )
+
+
+def _checked(
+    verifier: Verifier, model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]], items: Sequence[Item]
+) -> list[Judgement | Failure]:
+    """The model's results with plain floats; a metric that is missing is the model's error, not the run's."""
+    return [result if isinstance(result, Failure) else _plain(verifier, result) for result in model(items)]
+
+
+def _plain(verifier: Verifier, judgement: Judgement) -> Judgement:
+    values = {name: float(value) for name, value in judgement.values.items()}
+    missing = [metric.name for metric in verifier.metrics if metric.name not in values]
+    if missing:
+        raise ValueError(f"verifier '{verifier.name}' gave no value for {', '.join(missing)}")
+    return Judgement(values, judgement.details)
 
 
 def _verifier_failure(item: Item, error: Exception) -> Failure:

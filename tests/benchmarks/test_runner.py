@@ -12,9 +12,11 @@ from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
+from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, StoreError
-from tts_eval.types import Request
+from tts_eval.manifest import VerifierRecord
+from tts_eval.types import Prompt, Request
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
 
@@ -113,6 +115,53 @@ def test_a_judge_sees_lost_audio_as_a_failure(tmp_path: Path):
     lost.unlink()
     add_judges(tmp_path, ["fake:7"])
     assert frame(tmp_path)["fake:7#stray"].isna().sum() == 1
+
+
+def test_running_again_keeps_the_judges_that_were_added(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    add_judges(tmp_path, ["fake:7"])
+    run(CONFIG, tmp_path)
+    assert [metric.verifier_key for metric in read_run(tmp_path).metrics] == ["fake:2", "fake:7", "fake"]
+
+
+def test_a_judge_is_not_held_out_under_another_spelling_of_the_selecting_one(tmp_path: Path):
+    run(replace(CONFIG, judge=("fake:0", "fake:2")), tmp_path)
+    held_out = {metric.verifier_key: not metric.selected_on for metric in read_run(tmp_path).metrics}
+    assert held_out == {"fake:2": True, "fake:0": False, "fake": False}
+
+
+def test_another_mode_of_the_same_weights_is_the_same_judge():
+    def record(judge: str, name: str = "asr") -> VerifierRecord:
+        return VerifierRecord(identity=f"{name}@1", judge=judge, metrics=())
+
+    fast, exact = (record(f"faster-whisper:base@0925bd55b191:int8:{mode}") for mode in ("fast", "exact:seed-tts@1"))
+    tiny = record("faster-whisper:tiny.en@839bf81cb6d5:int8:fast")
+    assert fast.checkpoint == exact.checkpoint != tiny.checkpoint
+    whole, quick = (record(f"{mode}:7c03aa417b84", "quality") for mode in ("dnsmos", "fast"))
+    assert whole.checkpoint == quick.checkpoint
+
+
+def test_mended_files_are_seen_by_the_next_run(tmp_path: Path, tone: Clip):
+    wavs, out = tmp_path / "wavs", tmp_path / "run"
+    wavs.mkdir()
+    config = RunConfig(synth=f"wavs:{wavs}", n=1, verifier="fake", judge=("fake",), limit=1)
+    run(config, out)
+    assert frame(out)["failure"].tolist() == ["missing"]
+    write_audio(wavs / "plain-1.wav", tone)
+    run(config, out)
+    before = frame(out)
+    assert before["failure"].tolist() == [""]
+    write_audio(wavs / "plain-1.wav", Clip(tone.samples[::2], tone.rate))
+    run(config, out)
+    assert frame(out)["fake#stray"].tolist() != before["fake#stray"].tolist()
+
+
+def test_a_prompt_that_cannot_be_read_does_not_end_the_run(tmp_path: Path, monkeypatch):
+    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path))
+    suite = Suite(name="odd@1", requests=(request,), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(replace(CONFIG, limit=None), tmp_path / "run")
+    assert frame(tmp_path / "run")["fake:2#stray"].notna().all()
 
 
 def test_judges_are_not_added_to_what_is_not_a_run(tmp_path: Path):

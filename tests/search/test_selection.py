@@ -42,6 +42,7 @@ ROWS = pool((0.2, -0.1, 0.1), (0.1, -0.5, 0.2), (0.1, -0.4, 0.9))
         ("asr#likelihood", 0),
         ("speaker", 2),
         ("-1*speaker + 0*asr", 0),
+        ("-1*speaker", 0),
         ("asr#wer > asr#likelihood", 2),
         ("asr#wer > speaker", 2),
         ("min(speaker,0.15) > asr#likelihood", 2),

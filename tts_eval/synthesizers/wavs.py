@@ -28,12 +28,12 @@ class WavsSynthesizer:
     """Reads candidates from `folder`."""
 
     name = "wavs"
+    revision = ""  # files may be mended or replaced between two runs; scores go by their content anyway
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise ConfigError([f"No folder of audio at {folder}."])
         self._folder = folder.resolve()
-        self.revision = str(self._folder)
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; the seed and the sampling are ignored."""
