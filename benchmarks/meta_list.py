@@ -56,6 +56,8 @@ def _parse(line: str, path: Path, where: str) -> Request:
     name, prompt_text, prompt_wav, text, *ground_truth = columns
     if not name or "/" in name:
         raise DataError(f"{where}: '{name}' is not usable as an id; expected a plain file name")
+    if not text:
+        raise DataError(f"{where}: '{name}' has no text to say")
     prompt = Prompt(audio=inside(path.parent, prompt_wav, where), transcript=prompt_text) if prompt_wav else None
     truth = inside(path.parent, ground_truth[0], where) if ground_truth and ground_truth[0] else None
     return Request(id=name, text=text, prompt=prompt, ground_truth=truth)

@@ -9,6 +9,7 @@ reuses all that fits. One folder has one suite, one synthesizer and one run seed
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +21,7 @@ from search.outcome import OutcomeVerifier
 from search.selection import Rule, parse_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError, UnknownNameError
+from tts_eval.errors import ConfigError, StoreError, UnknownNameError
 from tts_eval.execution import SerialExecutor
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
@@ -31,6 +32,8 @@ from tts_eval.stored import StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
 from tts_eval.types import Item, Sampling, Verifier
 from verifiers import load_verifier, verifiers
+
+logger = logging.getLogger(__name__)
 
 BATCH = 16
 """Candidates per stored part: what a kill can cost."""
@@ -174,7 +177,11 @@ def _with_earlier_judges(store: RunStore, manifest: Manifest) -> Manifest:
     """
     if not (store.folder / "run.json").exists():
         return manifest
-    before = read_manifest(store)
+    try:
+        before = read_manifest(store)
+    except StoreError as error:  # everything in it is known again now; what was added by `score` is not
+        logger.warning("%s is written anew (%s)", store.folder / "run.json", error)
+        return manifest
     problems = [
         f"{store.folder} was begun with {name} '{old}', now it is '{new}'. Give another --out."
         for name, old, new in (

@@ -94,8 +94,9 @@ class RunStore:
 
         Raises:
             RunLockedError: another process is writing to it.
-            StoreError: it cannot be made or written.
+            StoreError: it cannot be made or written, or is full of something else.
         """
+        _refuse_strange_folder(folder)
         lock = _acquire(folder)
         try:
             for name in ("", "candidates", "candidates/audio", "scores", "report"):
@@ -154,6 +155,12 @@ class RunStore:
         except (OSError, ValueError) as error:
             raise StoreError(f"{path} cannot be read ({error}). Run 'tts-eval run' on this folder again.") from error
         return value
+
+
+def _refuse_strange_folder(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if names and not names & {".lock", "run.json", "candidates"}:
+        raise StoreError(f"{folder} is not empty, and not a run. Give a new folder with --out.")
 
 
 def _acquire(folder: Path) -> int:

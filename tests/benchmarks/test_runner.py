@@ -100,6 +100,17 @@ def test_a_folder_has_one_suite_and_one_seed(tmp_path: Path, change, name):
         run(replace(CONFIG, **change), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["run.json", "requests.jsonl"])
+def test_a_damaged_description_is_written_anew(tmp_path: Path, name):
+    run(CONFIG, tmp_path)
+    before = frame(tmp_path)
+    (tmp_path / name).write_text('{"suite": ')
+    with pytest.raises(StoreError, match=name):
+        read_run(tmp_path)
+    run(CONFIG, tmp_path)
+    pandas.testing.assert_frame_equal(frame(tmp_path), before)
+
+
 def test_a_judge_can_be_added_without_synthesizer_or_suite(tmp_path: Path, monkeypatch):
     run(CONFIG, tmp_path)
     monkeypatch.setattr("benchmarks.runner.load_synthesizer", None)

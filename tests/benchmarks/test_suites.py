@@ -124,6 +124,7 @@ def test_a_list_names_every_bad_row(tmp_path: Path):
         "c|hello|../../etc/passwd|leaves",
         "d|hello|/etc/passwd|leaves too",
         "../e|hello|p.wav|bad id",
+        "f|hello|p.wav| ",
     )
     with pytest.raises(DataError) as caught:
         load_suite(f"list:{path}")
@@ -133,6 +134,7 @@ def test_a_list_names_every_bad_row(tmp_path: Path):
     assert "meta.lst:4: the path '../../etc/passwd' leaves the data folder" in message
     assert "meta.lst:5" in message
     assert "meta.lst:6" in message
+    assert "meta.lst:7: 'f' has no text" in message
 
 
 def test_only_the_first_ten_problems_are_named(tmp_path: Path):

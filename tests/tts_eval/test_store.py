@@ -101,6 +101,13 @@ def test_a_folder_without_a_run_says_so(tmp_path: Path):
         RunStore.read(tmp_path)
 
 
+def test_a_folder_full_of_something_else_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(StoreError, match="not empty, and not a run"):
+        RunStore.create(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 def test_a_run_folder_under_a_file_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="cannot be written"):

@@ -13,7 +13,7 @@ from rich.table import Table
 from search.outcome import OutcomeVerifier
 from search.selection import parse_rule
 from search.strategy import Budget, SearchResult, strategies
-from tts_eval.audio import write_audio
+from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
@@ -40,8 +40,13 @@ def synth_command(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Say TEXT: make N candidates, keep the one that the verifiers like best."""
+    problems = []
     if out.suffix.lower() not in (".wav", ".flac", ".ogg"):
-        raise ConfigError([f"--out is {out}; expected a name that ends in .wav, .flac or .ogg."])
+        problems.append(f"--out is {out}; expected a name that ends in .wav, .flac or .ogg.")
+    if not text.strip():
+        problems.append("TEXT is empty; expected something to say.")
+    if problems:
+        raise ConfigError(problems)
     config = parse_config(
         {
             "synth": synth,
@@ -53,12 +58,18 @@ def synth_command(
             "seed": seed,
         }
     )
-    reference = Prompt(audio=prompt, transcript=prompt_text) if prompt or prompt_text else None
+    audio = read_audio(prompt) if prompt else None  # now, not when the first voice or judge wants it
+    reference = Prompt(audio=audio, transcript=prompt_text) if prompt or prompt_text else None
     result = search_one(config, Request(id="synth", text=text, language=language, prompt=reference))
     clip = result.chosen.clip
     if clip is None:
         failure = result.chosen.failure
         raise SynthesisError(f"No candidate could be made: {failure.message if failure else 'no audio'}")
+    unjudged = result.scores[result.chosen.index].failure
+    if unjudged is not None:
+        raise SynthesisError(
+            f"No candidate could be judged by '{verifier}': {unjudged.message} Use another --verifier."
+        )
     write_atomically(out, lambda path: write_audio(path, clip))
     console = Console(stderr=as_json)
     console.print(_table(result))
