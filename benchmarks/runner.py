@@ -20,7 +20,7 @@ from benchmarks.suite import Suite, load_suite, suites
 from search.outcome import OutcomeVerifier
 from search.selection import Rule, parse_rule
 from search.strategy import Budget, SearchResult, strategies
-from tts_eval.config import RunConfig
+from tts_eval.config import RunConfig, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
 from tts_eval.execution import SerialExecutor
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
@@ -30,7 +30,7 @@ from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
-from tts_eval.types import Item, Sampling, Verifier
+from tts_eval.types import Item, Verifier
 from verifiers import load_verifier, verifiers
 
 logger = logging.getLogger(__name__)
@@ -84,9 +84,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
     progress = progress or Quiet()
     parts = load_parts(config)
     synthesizer = load_synthesizer(config.synth)
-    strategy = strategies.load(config.strategy)(
-        sampling=Sampling(temperature=config.temperature, max_seconds=config.max_seconds), run_seed=config.seed
-    )
+    strategy = strategies.load(config.strategy)(sampling=sampling_of(config), run_seed=config.seed)
     with RunStore.create(out) as store:
         manifest = Manifest(
             suite=parts.suite.name,

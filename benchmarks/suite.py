@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +52,9 @@ def load_suite(spec: str, *, data_dir: Path | None = None, limit: int | None = N
     suite = suites.load(name)(argument=argument, data_dir=data_dir)
     if not suite.requests:
         raise DataError(f"Suite '{spec}' has no requests.")
+    twice = [name for name, count in Counter(request.id for request in suite.requests).items() if count > 1]
+    if twice:
+        raise DataError(f"Suite '{spec}' has more than one request with the id {', '.join(map(repr, twice[:10]))}.")
     requests = suite.requests[:limit]
     return Suite(name=suite.name, requests=requests, judges=suite.judges)
 

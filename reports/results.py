@@ -17,7 +17,7 @@ class JudgedMetric:
     """One column of numbers: a metric as one verifier with one checkpoint reports it."""
 
     key: str
-    """`VERIFIER_SPEC/METRIC`, e.g. `asr:base/wer`."""
+    """`VERIFIER_SPEC#METRIC`, e.g. `asr:base#wer`."""
     verifier_key: str
     """`VERIFIER_SPEC`, e.g. `asr:base`: where `CandidateResult.scores` has the score."""
     metric: Metric

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.errors import ConfigError
+from tts_eval.types import Sampling
 
 DEFAULT_VERIFIER = "asr:tiny.en#wer + asr:tiny.en#likelihood"
 
@@ -61,6 +62,11 @@ class RunConfig:
         ]
         if problems:
             raise ConfigError(problems)
+
+
+def sampling_of(config: RunConfig) -> Sampling:
+    """How the run samples; part of every candidate's key, so it is made in this one place."""
+    return Sampling(temperature=config.temperature, max_seconds=config.max_seconds)
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:

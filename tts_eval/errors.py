@@ -6,7 +6,7 @@
     ├── AudioError              a file or array is not usable audio
     ├── DataError               a suite, manifest or data folder is not as its format says
     ├── StoreError              a run directory cannot be read or written
-    ├── RunLockedError          another process is writing to the run directory
+    │   └── RunLockedError      another process is writing to the run directory
     ├── WeightsError            model weights are missing, or differ from their checksum
     ├── MissingDependencyError  an optional package is not installed; the message has the command
     └── SynthesisError          a synthesizer cannot make this request

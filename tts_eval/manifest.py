@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.audio import AudioSource
-from tts_eval.config import RunConfig, as_dict, parse_config
+from tts_eval.config import RunConfig, as_dict, parse_config, sampling_of
 from tts_eval.errors import StoreError
 from tts_eval.files import write_text_atomically
 from tts_eval.records import (
@@ -27,7 +27,7 @@ from tts_eval.records import (
 )
 from tts_eval.seeds import candidate_seed
 from tts_eval.store import Row, RunStore
-from tts_eval.types import Metric, Prompt, Request, Sampling, Score, Verifier
+from tts_eval.types import Metric, Prompt, Request, Score, Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +109,7 @@ class Manifest:
     def candidate_rows(self, store: RunStore, record: RequestRecord) -> list[Row | None]:
         """The stored row of each of the N candidates of a request; None where there is none yet."""
         config = self.config
-        sampling = Sampling(temperature=config.temperature, max_seconds=config.max_seconds)
+        sampling = sampling_of(config)
         identifier = record.request.id
         keys = (
             candidate_key(

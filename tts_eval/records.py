@@ -91,7 +91,9 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "failure_message": failure.message if failure else "",
         "audio": audio,
         "audio_sha256": candidate.clip.sha256 if candidate.clip else "",
-        "tokens": None if candidate.tokens is None else np.asarray(candidate.tokens).ravel().tolist(),
+        "tokens": None if candidate.tokens is None else candidate.tokens.tobytes(),
+        "tokens_dtype": "" if candidate.tokens is None else candidate.tokens.dtype.str,
+        "tokens_shape": [] if candidate.tokens is None else list(candidate.tokens.shape),
         "tokens_sampled": cost.tokens,
         "audio_seconds": cost.audio_seconds,
         "generator_seconds": cost.generator_seconds,
@@ -107,7 +109,9 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
         sampling=Sampling(**json.loads(row["sampling"])),
         finish=FinishReason(row["finish"]),
         clip=clip,
-        tokens=None if row["tokens"] is None else np.asarray(row["tokens"]),
+        tokens=None
+        if row["tokens"] is None
+        else np.frombuffer(row["tokens"], dtype=row["tokens_dtype"]).reshape(row["tokens_shape"]),
         cost=Cost(
             tokens=row["tokens_sampled"],
             audio_seconds=row["audio_seconds"],

@@ -176,7 +176,8 @@ class Score:
     """What one verifier says of one candidate.
 
     `values` has every metric of the verifier, plus whatever its `ratio_of` metrics need.
-    A failed score has no values; reports put each metric's `worst` in their place.
+    A failed score has no metric values; reports put each metric's `worst` in their place. It may
+    still hold what a `ratio_of` metric needs, e.g. how many reference words went unheard.
     """
 
     verifier: str

@@ -5,9 +5,10 @@ import pytest
 import soundfile
 
 from benchmarks.mini import prompt_path
-from benchmarks.suite import load_suite
+from benchmarks.suite import Suite, load_suite, suites
 from tts_eval.audio import read_audio
 from tts_eval.errors import ConfigError, DataError, UnknownNameError
+from tts_eval.types import Request
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-dev"])
@@ -35,6 +36,13 @@ def test_limit_takes_the_first_requests():
     assert [r.id for r in load_suite("mini", limit=3).requests] == ["plain-1", "plain-2", "plain-3"]
     with pytest.raises(ConfigError, match="limit is 0"):
         load_suite("mini", limit=0)
+
+
+def test_ids_are_unique_whoever_made_the_suite(monkeypatch):
+    twice = Suite(name="t@1", requests=(Request(id="a", text="x"), Request(id="a", text="y")), judges=())
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: twice)
+    with pytest.raises(DataError, match="more than one request with the id 'a'"):
+        load_suite("mini")
 
 
 def test_settings_that_a_built_in_suite_would_ignore_are_refused(tmp_path: Path):

@@ -129,6 +129,23 @@ def test_unusable_audio_is_a_typed_failure(tmp_path: Path, make_jobs, fate, kind
         assert (candidate.clip is not None) == has_audio
 
 
+@pytest.mark.parametrize("tokens", [np.arange(5, dtype=np.int32), np.ones((3, 4), np.float32) / 3, None])
+def test_tokens_and_latents_come_back_as_they_were(tmp_path: Path, make_jobs, tokens):
+    class Tokens(FakeSynthesizer):
+        def generate(self, jobs):
+            return [replace(candidate, tokens=tokens) for candidate in super().generate(jobs)]
+
+    jobs = make_jobs(REQUESTS[:1], 1)
+    for _ in range(2):  # fresh, then from the store
+        with RunStore.create(tmp_path) as store:
+            (candidate,) = remembering(store, Tokens()).generate(jobs)
+        if tokens is None:
+            assert candidate.tokens is None
+        else:
+            np.testing.assert_array_equal(candidate.tokens, tokens)
+            assert candidate.tokens.dtype == tokens.dtype
+
+
 def test_lost_audio_is_made_again(tmp_path: Path, make_jobs):
     jobs = make_jobs(REQUESTS, 2)
     with RunStore.create(tmp_path) as store:

@@ -14,11 +14,11 @@ from search.outcome import OutcomeVerifier
 from search.selection import parse_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.audio import read_audio, write_audio
-from tts_eval.config import RunConfig, parse_config
+from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
 from tts_eval.synthesizers import load_synthesizer
-from tts_eval.types import Prompt, Request, Sampling
+from tts_eval.types import Prompt, Request
 from verifiers import load_verifier
 
 DEFAULTS = RunConfig()
@@ -82,9 +82,7 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
     """The search of `config` on one request, in memory."""
     rule = parse_rule(config.verifier)
     outcome = OutcomeVerifier(rule, {spec: load_verifier(spec) for spec in rule.verifiers})
-    strategy = strategies.load(config.strategy)(
-        sampling=Sampling(temperature=config.temperature, max_seconds=config.max_seconds), run_seed=config.seed
-    )
+    strategy = strategies.load(config.strategy)(sampling=sampling_of(config), run_seed=config.seed)
     synthesizer = load_synthesizer(config.synth)
     return next(iter(strategy.search([request], synthesizer, outcome, Budget(candidates=config.n))))
 

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,12 +80,16 @@ class PiperSynthesizer:
         self._threads = threads or os.cpu_count() or 1
         self._encode = lru_cache(maxsize=256)(self._encode_uncached)
         digest = hashlib.sha256(voice.read_bytes() + config_path.read_bytes()).hexdigest()[:12]
-        self.revision = f"{voice.stem}@{digest}" + (f"#{self._speaker}" if self._speaker is not None else "")
+        # Phonemes decide the audio as much as weights do, and change with the package.
+        phonemes = version("piper-tts")
+        self.revision = f"{voice.stem}@{digest}+phonemes{phonemes}" + (
+            f"#{self._speaker}" if self._speaker is not None else ""
+        )
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; several are made side by side, one thread each."""
-        phonemes = {job.request.text: self._phoneme_ids(job.request.text) for job in jobs}
         started = time.perf_counter()
+        phonemes = {text: self._phoneme_ids(text) for text in dict.fromkeys(job.request.text for job in jobs)}
         with ThreadPoolExecutor(self._threads) as pool:
             made = list(pool.map(lambda job: self._candidate(job, phonemes[job.request.text]), jobs))
         # Threads overlap: give each candidate its share of the wall time, so that costs add up.
