@@ -31,27 +31,33 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
     loaded = {spec: load_verifier(spec) for spec in dict.fromkeys(judges)}
     with RunStore.create(folder) as store:
         manifest = read_manifest(store)
+        records = read_requests(store)
+        # As the run recorded them: a prompt that has moved since must not hide the scores from the report.
+        digests = {record.request.id: record.reference_digest for record in records}
         rows = [
             (record.request, row)
-            for record in read_requests(store)
+            for record in records
             for row in manifest.candidate_rows(store, record)
             if row is not None
         ]
         stored = []
         for spec, verifier in loaded.items():
             progress.start(f"judge {spec}", len(rows))
-            stored.append(StoredVerifier(verifier, store, advance=partial(progress.advance, f"judge {spec}")))
+            advance = partial(progress.advance, f"judge {spec}")
+            stored.append(
+                StoredVerifier(verifier, store, advance=advance, digest_of=lambda request: digests[request.id])
+            )
         for batch in batched(rows, JUDGED_AT_ONCE):
             items = [_item(store, request, row) for request, row in batch]
             for judge in stored:
                 judge.score(items)
-        records = {spec: VerifierRecord.of(verifier) for spec, verifier in loaded.items()}
+        added = {spec: VerifierRecord.of(verifier) for spec, verifier in loaded.items()}
         write_manifest(
             store,
             replace(
                 manifest,
                 added_judges=tuple(dict.fromkeys([*manifest.added_judges, *loaded])),
-                verifiers={**manifest.verifiers, **records},
+                verifiers={**manifest.verifiers, **added},
             ),
         )
 

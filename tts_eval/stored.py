@@ -33,7 +33,7 @@ from tts_eval.records import (
 )
 from tts_eval.store import Row, RunStore
 from tts_eval.synthesizers.failed import failed_candidate
-from tts_eval.types import Candidate, FailureKind, FinishReason, Item, Job, Score, Synthesizer, Verifier
+from tts_eval.types import Candidate, FailureKind, FinishReason, Item, Job, Request, Score, Synthesizer, Verifier
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,14 @@ class StoredSynthesizer:
 class StoredVerifier:
     """`verifier`, with `store` as its memory."""
 
-    def __init__(self, verifier: Verifier, store: RunStore, *, advance: Advance) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        store: RunStore,
+        *,
+        advance: Advance,
+        digest_of: Callable[[Request], str] = reference_digest,
+    ) -> None:
         self.name = verifier.name
         self.version = verifier.version
         self.judge = verifier.judge
@@ -115,6 +122,7 @@ class StoredVerifier:
         self._verifier = verifier
         self._store = store
         self._advance = advance
+        self._digest_of = digest_of
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order."""
@@ -139,7 +147,7 @@ class StoredVerifier:
         clip = item.candidate.clip
         if clip is None:
             return None
-        return score_key(verifier_identity(self), self.judge, reference_digest(item.request), clip.sha256)
+        return score_key(verifier_identity(self), self.judge, self._digest_of(item.request), clip.sha256)
 
     def _recall(self, key: str | None) -> Score | None:
         row = self._store.scores.get(key) if key is not None else None

@@ -175,6 +175,17 @@ def test_a_prompt_that_cannot_be_read_does_not_end_the_run(tmp_path: Path, monke
     assert frame(tmp_path / "run")["fake:2#stray"].notna().all()
 
 
+def test_a_judge_can_be_added_after_a_prompt_has_moved(tmp_path: Path, monkeypatch, tone: Clip):
+    write_audio(tmp_path / "prompt.wav", tone)
+    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path / "prompt.wav"))
+    suite = Suite(name="odd@1", requests=(request,), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(replace(CONFIG, limit=None), tmp_path / "run")
+    (tmp_path / "prompt.wav").rename(tmp_path / "elsewhere.wav")
+    add_judges(tmp_path / "run", ["fake:7"])
+    assert frame(tmp_path / "run")["fake:7#stray"].notna().all()
+
+
 def test_judges_are_not_added_to_what_is_not_a_run(tmp_path: Path):
     with pytest.raises(StoreError, match="not a run"):
         add_judges(tmp_path / "nowhere", ["fake"])
