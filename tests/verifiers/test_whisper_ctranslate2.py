@@ -56,7 +56,7 @@ def test_fast_window_holds_the_clip_and_a_margin(seconds):
     window = fast_window(seconds, "en")
     assert window.frames >= min(100 * (seconds + 2), 3000)
     assert window.frames >= 1000
-    assert window.frames < 3000 or seconds > 24
+    assert window.frames < 3000 or seconds > 20
     assert window.new_tokens <= 224
 
 
@@ -87,7 +87,10 @@ def test_threads_and_number_type_reach_the_engine(monkeypatch, loaded):
         ctranslate2.models, "Whisper", lambda *args, **named: asked.append(named) or original(*args, **named)
     )
     recogniser = load("tiny.en", threads=1)
-    assert asked == [{"device": "cpu", "compute_type": "int8", "intra_threads": 1}]
+    load("tiny.en", threads=2)
+    load("tiny.en", threads=8)
+    assert {(named["device"], named["compute_type"]) for named in asked} == {("cpu", "int8")}
+    assert [(named["inter_threads"], named["intra_threads"]) for named in asked] == [(1, 1), (2, 1), (4, 2)]
     assert recogniser.judge == f"faster-whisper:tiny.en@{weights.fingerprint('whisper-tiny.en')}:int8:fast"
 
 
@@ -154,13 +157,29 @@ def test_languages_of_a_multilingual_and_an_english_model(loaded, data, speech):
 
 
 @pytest.mark.real
+def test_a_transcript_too_short_for_its_clip_is_heard_again_in_30_s(loaded, data, speech, monkeypatch):
+    recogniser, clips = loaded("tiny.en"), speech(data, 8)
+    exact = [transcript.text for transcript in loaded("tiny.en", True).recognise(clips)]
+    monkeypatch.setattr(whisper_ctranslate2, "_SLOWEST_SPEECH", 0.0)
+    once = recogniser.recognise(clips)
+    monkeypatch.setattr(whisper_ctranslate2, "_SLOWEST_SPEECH", 100.0)
+    twice = recogniser.recognise(clips)
+    assert [transcript.text for transcript in twice] == exact
+    assert [transcript.text for transcript in once] != exact
+    # The likelihoods stay those of the short window, so that all candidates of a request compare.
+    assert [mean(transcript) for transcript in twice] == pytest.approx(
+        [mean(transcript) for transcript in once], abs=1e-4
+    )
+
+
+@pytest.mark.real
 def test_the_token_cap_ends_a_transcript(loaded, data, speech, monkeypatch):
     recogniser, (clip,) = loaded("tiny.en"), speech(data, 1)
     monkeypatch.setattr(whisper_ctranslate2, "_SLOWEST_SPEECH", 0.0)  # a short transcript is not heard again
     monkeypatch.setattr(
         recogniser, "_window", lambda seconds, language: fast_window(seconds, language)._replace(new_tokens=3)
     )
-    assert 1 <= len(recogniser.recognise([clip])[0].text.split()) <= 3
+    assert 1 <= recogniser._pass([clip], recogniser._window)[0].tokens <= 3
 
 
 @pytest.mark.real
