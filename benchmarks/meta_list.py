@@ -3,11 +3,13 @@
     id | prompt text | prompt wav | target text [ | ground-truth wav ]
 
 `list:FILE`, or `list` with --data-dir for the folder that holds meta.lst. Wavs are looked for beside
-the list and may not leave its folder.
+the list and may not leave its folder. The suite's name ends in a digest of the list, so that a run cannot go
+on with another list of the same name.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from benchmarks.suite import Suite, inside
@@ -28,7 +30,8 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
         raise ConfigError(["Suite 'list' needs list:FILE, or --data-dir with a meta.lst in it."])
     path = Path(argument) if argument and data_dir is None else (data_dir or Path()) / (argument or "meta.lst")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        content = path.read_bytes()
+        lines = content.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a UTF-8 list of requests: {error}.") from error
     problems: list[str] = []
@@ -46,7 +49,11 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
     if problems:
         more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
         raise DataError(f"{path} is not a list of requests:\n" + "\n".join(problems[:10]) + more)
-    return Suite(name=f"list-{path.stem}@1", requests=tuple(requests.values()), judges=("asr:base", "speaker"))
+    return Suite(
+        name=f"list-{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}@1",
+        requests=tuple(requests.values()),
+        judges=("asr:base", "speaker"),
+    )
 
 
 def _parse(line: str, path: Path, where: str) -> Request:

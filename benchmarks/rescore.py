@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,6 +18,8 @@ from tts_eval.store import Row, RunStore
 from tts_eval.stored import StoredVerifier
 from tts_eval.types import Failure, FailureKind, FinishReason, Item, Request
 from verifiers import load_verifier
+
+logger = logging.getLogger(__name__)
 
 
 def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = None) -> None:
@@ -68,6 +71,7 @@ def _item(store: RunStore, request: Request, row: Row) -> Item:
     try:
         return Item(request=request, candidate=candidate_from_row(row, read_audio(store.folder / row["audio"])))
     except AudioError as error:
+        logger.warning("%s; '%s' #%d cannot be judged", error, request.id, row["index"])
         candidate = replace(
             candidate_from_row(row, None),
             finish=FinishReason.FAILED,

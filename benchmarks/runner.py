@@ -94,7 +94,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             verifiers={spec: VerifierRecord.of(verifier) for spec, verifier in parts.verifiers.items()},
             provenance=describe(),
         )
-        manifest = _with_earlier_judges(store, manifest)
+        manifest = _with_what_came_before(store, manifest)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
         total = len(parts.suite.requests) * config.n
@@ -167,8 +167,8 @@ def _stored_verifier(
     return StoredVerifier(parts.verifiers[spec], store, advance=partial(progress.advance, label))
 
 
-def _with_earlier_judges(store: RunStore, manifest: Manifest) -> Manifest:
-    """The manifest with the judges that `tts-eval score` added to the run before.
+def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
+    """The manifest with what the run has already: judges that `tts-eval score` added, and what made its candidates.
 
     Raises:
         ConfigError: the folder holds another run.
@@ -191,4 +191,10 @@ def _with_earlier_judges(store: RunStore, manifest: Manifest) -> Manifest:
     ]
     if problems:
         raise ConfigError(problems)
-    return replace(manifest, added_judges=before.added_judges, verifiers={**before.verifiers, **manifest.verifiers})
+    known = [*before.earlier_provenance, before.provenance]
+    return replace(
+        manifest,
+        added_judges=before.added_judges,
+        verifiers={**before.verifiers, **manifest.verifiers},
+        earlier_provenance=tuple(entry for entry in known if entry != manifest.provenance),
+    )

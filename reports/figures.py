@@ -163,7 +163,7 @@ def _limits(metric: MetricSummary, among: Sequence[MetricSummary]) -> tuple[floa
     low, high = min(values, default=0.0) * _scale(metric), max(values, default=1.0) * _scale(metric)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
     # Errors are read against zero; similarities and opinion scores are not.
-    is_error = metric.judged.metric.unit == "rate" and not metric.judged.metric.higher_is_better
+    is_error = metric.judged.metric.unit == "error-rate"
     return (0.0 if is_error else low - margin), high + margin
 
 
@@ -174,12 +174,12 @@ def _title(metric: MetricSummary) -> str:
 
 def _axis_label(metric: MetricSummary) -> str:
     definition = metric.judged.metric
-    unit = {"rate": ", %", "seconds": ", s"}.get(definition.unit, "")
+    unit = ", %" if definition.is_rate else ", s" if definition.unit == "seconds" else ""
     return f"{definition.name}{unit} ({'higher' if definition.higher_is_better else 'lower'} is better)"
 
 
 def _scale(metric: MetricSummary) -> float:
-    return 100.0 if metric.judged.metric.unit == "rate" else 1.0
+    return 100.0 if metric.judged.metric.is_rate else 1.0
 
 
 def _scaled(values: Sequence[float | None], scale: float) -> list[float]:

@@ -13,7 +13,7 @@ def number(value: float | None, metric: Metric) -> str:
     """A metric's value as people read it: rates as per cent."""
     if value is None:
         return UNDEFINED
-    if metric.unit == "rate":
+    if metric.is_rate:
         return percent(value)
     text = f"{value:.2f} s" if metric.unit == "seconds" else f"{value:.3f}"
     return text.replace("-", MINUS)
@@ -28,7 +28,7 @@ def difference_text(value: float | None, metric: Metric) -> str:
     """A signed difference; of rates in percentage points."""
     if value is None:
         return UNDEFINED
-    unit = {"rate": " pp", "seconds": " s"}.get(metric.unit, "")
+    unit = " pp" if metric.is_rate else " s" if metric.unit == "seconds" else ""
     return _bare_signed(value, metric) + unit
 
 

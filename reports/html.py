@@ -160,7 +160,7 @@ def _badness(candidate: CandidateResult, judged: JudgedMetric) -> tuple[float, f
 
 def _sort_metrics(results: RunResults) -> list[JudgedMetric]:
     def priority(judged: JudgedMetric) -> tuple[bool, bool]:
-        return judged.selected_on, judged.metric.unit != "rate" or judged.metric.higher_is_better
+        return judged.selected_on, judged.metric.unit != "error-rate"
 
     return sorted(results.metrics, key=priority)
 

@@ -10,14 +10,14 @@ from reports.figures import FORMATS, curve_csv, save_best_at_k
 from reports.html import AudioMode, render_html
 from reports.markdown import render_markdown
 from reports.results import RunResults
-from reports.summary import summarise
+from reports.summary import Summary, summarise
 from tts_eval.files import write_atomically, write_text_atomically
 
 FOLDER = "report"
 
 
-def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Path:
-    """Write report.html, report.md, summary.json and the best@k figure with its data; returns the page's path.
+def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Summary:
+    """Write report.html, report.md, summary.json and the best@k figure with its data; returns what they say.
 
     Args:
         results: the run.
@@ -42,4 +42,4 @@ def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embe
     write_text_atomically(folder / "report.md", render_markdown(summary, figure))
     # Last: whoever finds the page finds all of it.
     write_text_atomically(page, render_html(results, summary, run_dir, audio=audio))
-    return page
+    return summary

@@ -26,13 +26,14 @@ def read_run(folder: Path) -> RunResults:
     """
     store = RunStore.read(folder)
     manifest = read_manifest(store)
-    rule = parse_rule(manifest.config.verifier)
+    config = manifest.config
+    rule = parse_rule(config.verifier)
     return RunResults(
         name=folder.resolve().name,
-        suite=manifest.suite,
+        suite=manifest.suite if config.limit is None else f"{manifest.suite}, first {config.limit} requests",
         synthesizer=manifest.synthesizer,
-        strategy=f"{manifest.config.strategy}, N = {manifest.config.n}, selected by {rule.text}",
-        n=manifest.config.n,
+        strategy=f"{config.strategy}, N = {config.n}, selected by {rule.text}" if config.n > 1 else "single sample",
+        n=config.n,
         metrics=_judged_metrics(manifest, rule),
         requests=tuple(_request_result(record, rule, manifest, store) for record in read_requests(store)),
         run=manifest.as_json(),

@@ -160,18 +160,6 @@ def mean_interval(
     return Bootstrap(clusters, generator, resamples=resamples).interval(Sums.of_means(values))
 
 
-def ratio_interval(
-    numerators: np.ndarray,
-    denominators: np.ndarray,
-    clusters: Sequence[str],
-    generator: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-) -> Interval | None:
-    """95 % interval of sum(numerators) / sum(denominators), e.g. corpus WER; None where undefined."""
-    return Bootstrap(clusters, generator, resamples=resamples).interval(Sums(numerators, denominators))
-
-
 def paired_interval(
     before: np.ndarray,
     after: np.ndarray,

@@ -22,8 +22,8 @@ from reports.formatting import (
 )
 from reports.results import JudgedMetric
 from reports.statistics import Estimate
-from reports.summary import MetricSummary, Summary
-from tts_eval.types import Metric
+from reports.summary import FEWEST_CLUSTERS, MetricSummary, Summary
+from tts_eval.types import FailureKind, Metric
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -199,6 +199,18 @@ def headline(summary: Summary) -> str:
     """The run's result as one sentence, by the first held-out judge (else by the first there is)."""
     if not summary.metrics:
         return "No judge took part, so there is nothing to compare."
+    coverage = summary.coverage
+    if not coverage.scored_candidates:
+        return (
+            f"None of the {_plural(coverage.candidates, 'candidate')} could be judged, so there is nothing to compare; "
+            "the coverage table says why."
+        )
+    missing = coverage.failures.get(FailureKind.MISSING.value, 0)
+    unfinished = f"{missing} of {coverage.candidates} candidates are missing and count as worst. " if missing else ""
+    return unfinished + _comparison(summary)
+
+
+def _comparison(summary: Summary) -> str:
     metric = next((entry for entry in summary.metrics if not entry.judged.selected_on), summary.metrics[0])
     definition = metric.judged.metric
     judge = f"the {'selecting' if metric.judged.selected_on else 'held-out'} judge {metric.judged.verifier_key}"
@@ -216,7 +228,7 @@ def headline(summary: Summary) -> str:
 
 def _conclusion(metric: MetricSummary) -> str:
     if metric.is_settled is None:
-        return "How sure that is cannot be said."
+        return "That is too few to say how sure it is."
     if not metric.is_settled:
         return "The interval holds zero: this run does not settle whether it helps."
     return f"The interval excludes zero: {'better' if metric.is_better else 'worse'} than a single sample."
@@ -225,7 +237,7 @@ def _conclusion(metric: MetricSummary) -> str:
 def verdict(metric: MetricSummary) -> Cell:
     """Whether the difference to a single sample is settled, in a word."""
     if metric.is_settled is None:
-        return Cell(UNDEFINED)
+        return Cell(UNDEFINED if metric.difference.value is None else "too few")
     if not metric.is_settled:
         return Cell("unsettled")
     return Cell("better", tone="better") if metric.is_better else Cell("worse", tone="worse")
@@ -310,7 +322,8 @@ def _metric_notes(summary: Summary) -> tuple[str, ...]:
         f"Brackets: 95 % percentile bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
         "differences are paired. Single sample: expected value of one candidate. "
         "Oracle: best of the pool by that metric itself. A relative gain above 0 is an improvement. "
-        "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0."
+        "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0; "
+        f"too few: fewer than {FEWEST_CLUSTERS} to draw from."
     ]
     if 1 < summary.clusters < FEW_CLUSTERS:
         notes.append(f"With so few ({summary.clusters}) to draw from, the intervals are somewhat too narrow.")

@@ -16,6 +16,7 @@ go to the lower index.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -128,10 +129,12 @@ def _parse_term(text: str, lexicographic: bool, problems: list[str]) -> Term:
 
 def _number(text: str, term: str, problems: list[str]) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        problems.append(f"'{term}': '{text}' is not a number.")
-        return 0.0
+        number = math.nan
+    if not math.isfinite(number):
+        problems.append(f"'{term}': '{text}' is not a number that can be reckoned with.")
+    return number
 
 
 def find_metric(term: Term, metrics: Sequence[Metric]) -> Metric:

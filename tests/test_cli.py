@@ -1,4 +1,6 @@
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,7 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from search.strategy import SearchResult
 from tts_eval.audio import Clip, read_audio, write_audio
+from tts_eval.cli import synth
+from tts_eval.config import RunConfig
+from tts_eval.types import Request
 
 FAKE = ["--synth", "fake", "--verifier", "fake"]
 
@@ -203,6 +209,58 @@ def test_version():
     assert cli("--version").stdout.strip() == __version__
 
 
-def test_progress_and_messages_stay_off_standard_output(finished):
-    _, result = finished
-    assert "generate" not in result.stdout
+def test_a_terminal_gets_progress_and_standard_output_stays_clean(tmp_path: Path):
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "tts_eval.cli", "run", *FAKE, "--judge", "fake:2", "--limit", "2", "--n", "2"]
+    process = subprocess.Popen([*command, "--json", "--out", tmp_path / "run"], stdout=subprocess.PIPE, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux ends a terminal that nobody writes to any more with an error
+        while part := os.read(ours, 4096):
+            shown += part
+    output, _ = process.communicate()
+    os.close(ours)
+    assert process.returncode == 0
+    assert b"generate" in shown and b"judge fake:2" in shown and b"4/4" in shown
+    assert len(output.splitlines()) == 1
+
+
+def test_a_kept_back_share_decides_the_exit_code(tmp_path: Path):
+    sound = Clip(np.sin(np.arange(16_000, dtype=np.float32) / 20) / 4, 16_000)
+    (tmp_path / "audio").mkdir()
+    write_audio(tmp_path / "audio/a.wav", sound)
+    (tmp_path / "meta.lst").write_text("a|||one two\nb|||three four\n")
+    flags = ["--suite", f"list:{tmp_path}/meta.lst", "--synth", f"wavs:{tmp_path}/audio", "--n", 1]
+    flags += ["--verifier", "fake", "--judge", "fake:2"]
+    assert cli("run", *flags, "--fail-on", 0.4, "--out", tmp_path / "strict").returncode == 1
+    assert cli("run", *flags, "--fail-on", 0.5, "--out", tmp_path / "mild").returncode == 0
+
+
+@pytest.mark.parametrize("command", [["run"], ["synth", "hello"]])
+def test_the_strategy_is_looked_up(tmp_path: Path, command):
+    result = cli(*command, *FAKE, "--strategy", "best-of-m", "--out", tmp_path / "x.wav")
+    assert result.returncode == 2
+    assert "best-of-n" in result.stderr
+
+
+def test_synth_hands_language_and_prompt_to_the_search(tmp_path: Path, monkeypatch):
+    asked: list[Request] = []
+
+    def search(config: RunConfig, request: Request) -> SearchResult:
+        asked.append(request)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(synth, "search_one", search)
+    write_audio(tmp_path / "voice.wav", Clip(np.full(800, 0.25, dtype=np.float32), 8000))
+    with pytest.raises(KeyboardInterrupt):
+        synth.synth_command("hallo", language="de", prompt=tmp_path / "voice.wav", prompt_text="so klingt es")
+    (request,) = asked
+    assert (request.text, request.language) == ("hallo", "de")
+    assert request.prompt.transcript == "so klingt es"
+    assert request.prompt.audio.samples[0] == pytest.approx(0.25, abs=1e-4)
+
+
+def test_a_prompt_that_is_not_there_is_said_at_once(tmp_path: Path):
+    result = cli("synth", "hello", *FAKE, "--prompt", tmp_path / "none.wav", "-o", tmp_path / "x.wav")
+    assert result.returncode == 2
+    assert "none.wav" in result.stderr

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import types
 import typing
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,7 @@ class RunConfig:
                 ("max_seconds", 0.0 < self.max_seconds < float("inf"), "a positive number of seconds"),
                 ("seed", self.seed >= 0, "0 or more"),
                 ("fail_on", 0.0 <= self.fail_on <= 1.0, "a share from 0 to 1"),
+                ("judge", all(spec.strip() for spec in self.judge), "names of verifiers, e.g. asr:base"),
             )
             if not is_right
         ]
@@ -106,14 +108,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        value = yaml.safe_load(text)
+        twice = _repeated_keys(yaml.compose(text, Loader=yaml.SafeLoader))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path} cannot be read: {error}."]) from error
     except yaml.YAMLError as error:
         raise ConfigError([f"{path} is not plain YAML: {error}"]) from error
     if not isinstance(value, dict):
-        raise ConfigError([f"{path} holds {type(value).__name__}; expected 'setting: value' lines, e.g. 'n: 8'."])
+        found = "is empty" if value is None else f"holds no settings but a {type(value).__name__}"
+        raise ConfigError([f"{path} {found}; expected 'setting: value' lines, e.g. 'n: 8'."])
+    if twice:
+        raise ConfigError([f"{path} sets '{name}' more than once; keep one of them." for name in twice])
     return value
+
+
+def _repeated_keys(node: Any) -> list[str]:
+    """Keys that a YAML mapping has more than once: the safe loader would keep the last one without a word."""
+    names = [key.value for key, _ in node.value] if node is not None and node.id == "mapping" else []
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in this process. `isolate` is the failure policy that generation and verificatio
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
@@ -15,6 +16,11 @@ from tts_eval.errors import StoreError
 T = TypeVar("T")
 R = TypeVar("R")
 logger = logging.getLogger(__name__)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Executor(Protocol):

@@ -93,6 +93,9 @@ class Manifest:
     verifiers: Mapping[str, VerifierRecord]
     """By spec: the selection rule's and all judges'."""
     provenance: Mapping[str, Any]
+    """What the run was last worked on with."""
+    earlier_provenance: tuple[Mapping[str, Any], ...] = ()
+    """What it was worked on with before, where that was something else: other versions, another machine."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for run.json."""
@@ -104,6 +107,7 @@ class Manifest:
             "added_judges": list(self.added_judges),
             "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
             "provenance": dict(self.provenance),
+            "earlier_provenance": [dict(entry) for entry in self.earlier_provenance],
         }
 
     def candidate_rows(self, store: RunStore, record: RequestRecord) -> list[Row | None]:
@@ -157,6 +161,7 @@ def read_manifest(store: RunStore) -> Manifest:
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             provenance=record["provenance"],
+            earlier_provenance=tuple(record["earlier_provenance"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -10,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval import __version__, weights
+from tts_eval.execution import available_cores
 
 PACKAGES = (
-    "numpy", "soxr", "soundfile", "jiwer", "whisper-normalizer", "ctranslate2", "faster-whisper", "openai-whisper",
-    "onnxruntime", "onnx", "piper-tts", "torch", "torchaudio", "webrtcvad-wheels",
+    "numpy", "pandas", "soxr", "soundfile", "jiwer", "whisper-normalizer", "zhon", "ctranslate2", "faster-whisper",
+    "tokenizers", "openai-whisper", "onnxruntime", "onnx", "piper-tts", "torch", "torchaudio", "webrtcvad-wheels",
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def describe() -> dict[str, Any]:
             "platform": platform.platform(),
             "python": platform.python_version(),
             "processor": _processor(),
-            "cores": os.cpu_count(),
+            "cores": available_cores(),
         },
     }
 

@@ -163,12 +163,17 @@ class Metric:
     higher_is_better: bool
     worst: float
     """Stands in for a clip that could not be judged."""
-    unit: Literal["rate", "score", "seconds", "log-prob"] = "score"
-    """"rate" prints as per cent."""
+    unit: Literal["error-rate", "rate", "score", "seconds", "log-prob"] = "score"
+    """Rates print as per cent; of an "error-rate" (WER, CER) reports also show how many clips are above one half."""
     protocol: str = ""
     """NAME@VERSION of the exact scoring rules."""
     ratio_of: tuple[str, str] | None = None
     """Summarise as sum(first) / sum(second) of these values, e.g. corpus WER; None means the mean."""
+
+    @property
+    def is_rate(self) -> bool:
+        """Whether it prints as per cent."""
+        return self.unit in ("error-rate", "rate")
 
 
 @dataclass(frozen=True, kw_only=True)

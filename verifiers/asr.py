@@ -96,13 +96,13 @@ class AsrVerifier:
         # Another protocol is another score of the same clip, so stored scores must not be mixed.
         self.judge = recogniser.judge if protocol == DEFAULT_PROTOCOL else f"{recogniser.judge}:{protocol}"
         self.metrics = (
-            Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate", protocol=protocol),
+            Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate", protocol=protocol),
             Metric(name="likelihood", higher_is_better=True, worst=self._chance, unit="log-prob"),
             Metric(
                 name="corpus_wer",
                 higher_is_better=False,
                 worst=1.0,
-                unit="rate",
+                unit="error-rate",
                 protocol=protocol,
                 ratio_of=("errors", "reference_words"),
             ),

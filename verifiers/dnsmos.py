@@ -9,13 +9,13 @@ run, and the spectrum that P.808 needs is computed once for the overlapping wind
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tts_eval.execution import available_cores
 from verifiers.mel import MelSettings, centred_power, decibels_below_peak, power, power_to_mel
 
 if TYPE_CHECKING:
@@ -109,11 +109,6 @@ def listening_features(samples: np.ndarray, starts: Sequence[int]) -> Iterator[n
         spectrum = whole[first : first + LISTENED_FRAMES].copy()
         spectrum[[0, -1]] = power(_edge_frames(listened))
         yield ((decibels_below_peak(power_to_mel(spectrum, MEL)) + 40.0) / 40.0).astype(np.float32)
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _edge_frames(listened: np.ndarray) -> np.ndarray:

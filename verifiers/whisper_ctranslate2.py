@@ -17,7 +17,6 @@ from __future__ import annotations
 import difflib
 import hashlib
 import math
-import os
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +28,7 @@ import numpy as np
 
 from tts_eval import weights
 from tts_eval.errors import ConfigError, WeightsError
-from tts_eval.execution import batched
+from tts_eval.execution import available_cores, batched
 from verifiers.recognition import DEFAULT_MODEL, MAX_SECONDS, Transcript, Utterance, summed_log_probs
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ class CTranslate2Recogniser:
         from faster_whisper.feature_extractor import FeatureExtractor
 
         device, compute_type = ("cuda", "float16") if ctranslate2.get_cuda_device_count() else ("cpu", "int8")
-        cores = threads or os.cpu_count() or 1
+        cores = threads or available_cores()
         # Two batches on a core each go further than one batch on two cores; a few of them fill any machine.
         self._workers = min(cores, _MOST_WORKERS) if device == "cpu" else 1
         try:

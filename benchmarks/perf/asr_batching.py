@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +26,7 @@ import numpy as np
 
 from tts_eval import weights
 from tts_eval.audio import Clip, read_audio
+from tts_eval.execution import available_cores
 from tts_eval.text import ErrorCounts, load_protocol
 from tts_eval.types import Candidate, FinishReason, Item, Request, Sampling
 from verifiers import whisper_ctranslate2
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=64, help="clips of 4-8 s for the speed")
     parser.add_argument("--wer-clips", type=int, default=200, help="clips of 3-10 s for the accuracy; 0 skips it")
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each side")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads of both sides")
+    parser.add_argument("--threads", type=int, default=available_cores(), help="threads of both sides")
     parser.add_argument("--models", nargs="+", choices=list(ASSETS), default=list(ASSETS), help="checkpoints")
     options = parser.parse_args()
 

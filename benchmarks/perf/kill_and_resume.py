@@ -52,7 +52,10 @@ def kill_and_resume(flags: Sequence[str], folder: Path, *, kills: int, seed: int
     hits = sum(_kill_once(flags, disturbed, random) for _ in range(kills))
     _finish(flags, disturbed)
     first, second = (_results(run) for run in (calm, disturbed))
-    differing = [name for name in first.columns if name not in second or not first[name].equals(second[name])]
+    names = dict.fromkeys([*first.columns, *second.columns])
+    differing = [
+        name for name in names if name not in first or name not in second or not first[name].equals(second[name])
+    ]
     return Outcome(hits, len(first), tuple(differing))
 
 

@@ -12,6 +12,7 @@ from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
+from tts_eval import __version__
 from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, StoreError
@@ -238,3 +239,25 @@ def test_a_run_killed_ten_times_ends_like_an_undisturbed_one(tmp_path: Path):
     assert outcome.kills >= 5  # a kill that comes after the end proves nothing
     assert outcome.rows == 48 * 24
     assert outcome.differing_columns == ()
+
+
+def test_a_limit_is_part_of_what_the_report_calls_the_suite(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    assert read_run(tmp_path).suite.endswith(", first 4 requests")
+
+
+def test_a_single_sample_is_not_called_a_selection(tmp_path: Path):
+    run(replace(CONFIG, n=1), tmp_path)
+    results = read_run(tmp_path)
+    assert results.strategy == "single sample"
+    assert not any(metric.selected_on for metric in results.metrics)
+
+
+def test_what_a_run_was_made_with_before_is_kept(tmp_path: Path, monkeypatch):
+    run(CONFIG, tmp_path)
+    monkeypatch.setattr("benchmarks.runner.describe", lambda: {"tts_eval": "another"})
+    for _ in range(2):
+        run(CONFIG, tmp_path)
+    manifest = json.loads((tmp_path / "run.json").read_text())
+    assert manifest["provenance"] == {"tts_eval": "another"}
+    assert [entry["tts_eval"] for entry in manifest["earlier_provenance"]] == [__version__]

@@ -23,7 +23,7 @@ SENTENCES = (
     "A quiet machine hummed in the corner as though it were thinking.",
 )
 STRAY_WORDS = ("of", "late", "water", "never", "the", "shore", "tin")
-WER = Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate", protocol="whisper-norm@1",
+WER = Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate", protocol="whisper-norm@1",
              ratio_of=("errors", "words"))  # fmt: skip
 SIMILARITY = Metric(name="similarity", higher_is_better=True, worst=0.0, protocol="ge2e@1")
 METRICS = tuple(

@@ -12,12 +12,18 @@ from results_factory import make_results
 
 from reports.page import write_report
 from reports.players import encode, link
+from reports.results import RunResults
 from tts_eval.audio import Clip, write_audio
 from tts_eval.errors import AudioError, StoreError
 
 
+def written(results: RunResults, folder: Path, **settings: object) -> Path:
+    """Path of the page."""
+    return Path(str(write_report(results, folder, **settings).report))
+
+
 def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
-    page = write_report(make_results(tmp_path, requests=3, n=2), tmp_path)
+    page = written(make_results(tmp_path, requests=3, n=2), tmp_path)
     assert page == tmp_path / "report/report.html"
     assert {path.name for path in page.parent.iterdir()} == {
         "report.html", "report.md", "summary.json",
@@ -30,22 +36,22 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     results = make_results(tmp_path, requests=3, n=2)
-    folder = write_report(results, tmp_path).parent
+    folder = written(results, tmp_path).parent
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     write_report(results, tmp_path)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_one_candidate_has_no_figure(tmp_path: Path) -> None:
-    page = write_report(make_results(tmp_path, requests=3, n=1), tmp_path)
+    page = written(make_results(tmp_path, requests=3, n=1), tmp_path)
     assert {path.name for path in page.parent.iterdir()} == {"report.html", "report.md", "summary.json"}
 
 
 def test_audio_and_seed_are_passed_on(tmp_path: Path) -> None:
     results = make_results(tmp_path, requests=8, n=2, speakers=0)
-    embedded = write_report(results, tmp_path).read_text()
+    embedded = written(results, tmp_path).read_text()
     first = json.loads((tmp_path / "report/summary.json").read_text())
-    linked = write_report(results, tmp_path, audio="link", seed=1).read_text()
+    linked = written(results, tmp_path, audio="link", seed=1).read_text()
     assert "data:audio" in embedded and "data:audio" not in linked
     assert json.loads((tmp_path / "report/summary.json").read_text())["metrics"] != first["metrics"]
 

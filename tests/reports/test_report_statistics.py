@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.statistics import Bootstrap, Sums, mean_interval, paired_interval, ratio_interval
+from reports.statistics import Bootstrap, Sums, mean_interval, paired_interval
 
 
 def clustered(generator: np.random.Generator, clusters: int = 40, size: int = 8) -> tuple[np.ndarray, list[str]]:
@@ -100,7 +100,7 @@ def test_ratio_weighs_long_requests_more_than_the_mean_of_ratios_does() -> None:
     errors, words = np.array([0.0, 10.0] * 20), np.array([1.0, 100.0] * 20)
     clusters = [str(index) for index in range(40)]
     assert Sums(errors, words).value == pytest.approx(200 / 2020)
-    corpus = ratio_interval(errors, words, clusters, np.random.default_rng(0))
+    corpus = Bootstrap(clusters, np.random.default_rng(0)).interval(Sums(errors, words))
     means = mean_interval(errors / words, clusters, np.random.default_rng(0))
     assert corpus is not None and means is not None
     assert means.high < corpus.low
@@ -108,7 +108,7 @@ def test_ratio_weighs_long_requests_more_than_the_mean_of_ratios_does() -> None:
 
 def test_a_ratio_that_can_be_nothing_by_nothing_is_undefined() -> None:
     errors, words = np.array([1.0, 0.0, 0.0]), np.array([2.0, 0.0, 0.0])
-    assert ratio_interval(errors, words, ["a", "b", "c"], np.random.default_rng(0)) is None
+    assert Bootstrap(["a", "b", "c"], np.random.default_rng(0)).interval(Sums(errors, words)) is None
     assert np.isnan(Sums(np.zeros(2), np.zeros(2)).value)
 
 

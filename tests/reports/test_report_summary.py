@@ -95,7 +95,7 @@ def test_curves_go_from_the_single_sample_to_the_chosen() -> None:
 
 
 def test_gain_is_positive_when_better_whatever_the_direction() -> None:
-    results = make_results(requests=40)
+    results = make_results(requests=40, speakers=0)
     _, similarity, selecting = summarise(results).metrics
     assert selecting.gain.value is not None and selecting.gain.interval is not None
     assert selecting.difference.value is not None and selecting.difference.interval is not None

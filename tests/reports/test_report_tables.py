@@ -9,7 +9,7 @@ from results_factory import METRICS, make_results
 from reports.formatting import difference_text, gain_text, interval_text, number, percent
 from reports.markdown import render_markdown
 from reports.statistics import Interval
-from reports.summary import Summary, summarise
+from reports.summary import FEWEST_CLUSTERS, Summary, summarise
 from reports.tables import (
     Table,
     cost_table,
@@ -23,9 +23,9 @@ from reports.tables import (
     to_markdown,
     to_rich,
 )
-from tts_eval.types import Metric
+from tts_eval.types import Failure, FailureKind, Metric
 
-RATE = Metric(name="wer", higher_is_better=False, worst=1.0, unit="rate")
+RATE = Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate")
 SCORE = Metric(name="similarity", higher_is_better=True, worst=0.0)
 SECONDS = Metric(name="latency", higher_is_better=False, worst=60.0, unit="seconds")
 
@@ -165,3 +165,32 @@ def test_markdown_shows_hostile_names_as_text() -> None:
     assert escape_markdown("a|b <script>*x*\n[y](z)") == r"a\|b &lt;script&gt;\*x\* [y\](z)"
     hostile = summarise(make_results(groups=("plain|<b>", "x")))
     assert r"plain\|&lt;b&gt;" in render_markdown(hostile, None)
+
+
+def test_no_verdict_from_a_handful_of_draws() -> None:
+    few = summarise(make_results(requests=40, speakers=FEWEST_CLUSTERS - 1))
+    enough = summarise(make_results(requests=40, speakers=FEWEST_CLUSTERS))
+    assert texts(metrics_table(few), "Verdict") == ["too few"] * 3
+    assert "too few" not in texts(metrics_table(enough), "Verdict")
+    assert "too few to say how sure" in headline(few)
+
+
+def test_headline_says_that_candidates_are_missing() -> None:
+    results = make_results(requests=40, speakers=0)
+    first = results.requests[0]
+    gone = Failure(FailureKind.MISSING, "Not generated yet.")
+    lost = tuple(replace(candidate, failure=gone, scores={}) for candidate in first.candidates)
+    unfinished = replace(results, requests=(replace(first, candidates=lost), *results.requests[1:]))
+    assert headline(summarise(unfinished)).startswith("4 of 160 candidates are missing and count as worst. Best of 4")
+
+
+def test_headline_of_a_run_in_which_nothing_could_be_judged() -> None:
+    results = make_results(requests=3, n=2)
+    gone = Failure(FailureKind.SILENT, "Nothing in it.")
+    silent = tuple(
+        replace(request, candidates=tuple(replace(c, failure=gone, scores={}) for c in request.candidates))
+        for request in results.requests
+    )
+    sentence = headline(summarise(replace(results, requests=silent)))
+    assert "None of the 6 candidates could be judged" in sentence
+    assert "0.00 %" not in sentence

@@ -144,3 +144,9 @@ def test_paths_in_specs_survive():
     rule = parse_rule("asr:/models/tiny-en.v2:exact#wer + 1e-1*speaker:/a/b")
     assert rule.verifiers == ("asr:/models/tiny-en.v2:exact", "speaker:/a/b")
     assert [term.weight for term in rule.terms] == [1.0, 0.1]
+
+
+@pytest.mark.parametrize("rule", ["1e999*asr", "quality + 1e999*asr", "min(speaker,1e999) > asr"])
+def test_a_weight_or_cap_that_is_no_finite_number_is_refused(rule):
+    with pytest.raises(ConfigError):
+        parse_rule(rule)

@@ -47,7 +47,7 @@ def test_every_setting_can_come_from_yaml(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("- a\n- b\n", "holds list"),
+        ("- a\n- b\n", "holds no settings but a list"),
         ("a: [1\n", "not plain YAML"),
         ("a: !!python/object/apply:os.system ['true']\n", "not plain YAML"),
     ],
@@ -62,3 +62,22 @@ def test_bad_yaml_is_refused_and_never_run(tmp_path: Path, content, message):
 def test_a_missing_file_is_named(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"nowhere\.yaml cannot be read"):
         read_yaml(tmp_path / "nowhere.yaml")
+
+
+def test_a_setting_given_twice_is_refused(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("n: 4\nsuite: mini\nn: 8\n")
+    with pytest.raises(ConfigError, match="sets 'n' more than once"):
+        read_yaml(path)
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match="is empty"):
+        read_yaml(path)
+
+
+def test_a_judge_has_a_name():
+    with pytest.raises(ConfigError, match=r"judge is .*; expected names of verifiers"):
+        parse_config({"judge": ["asr:base", " "]})

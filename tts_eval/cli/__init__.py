@@ -13,10 +13,12 @@ from tts_eval.errors import TTSEvalError
 
 def main() -> None:
     """Run the command line."""
-    from tts_eval.cli.app import app
-
     try:
+        from tts_eval.cli.app import app
+
         app(standalone_mode=True)
+    except KeyboardInterrupt:  # while modules load; later the commands say what is stored
+        sys.exit(130)
     except TTSEvalError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

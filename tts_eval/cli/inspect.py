@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from benchmarks.suite import suites
 from search.strategy import strategies
 from tts_eval import weights
 from tts_eval.errors import UnknownNameError
+from tts_eval.execution import available_cores
 from tts_eval.registry import Registry
 from tts_eval.synthesizers import synthesizers
 from tts_eval.text import protocols
@@ -110,7 +110,7 @@ def _checks() -> Iterator[Check]:
     yield _torchaudio()
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     yield Check("disk", free > 1.0, f"{free:.0f} GB free here")
-    yield Check("cores", True, str(os.cpu_count()))
+    yield Check("cores", True, str(available_cores()))
 
 
 def _shadowing() -> Iterator[Check]:

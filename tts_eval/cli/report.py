@@ -12,7 +12,7 @@ from rich.console import Console
 from reports.frame import write_frame
 from reports.page import write_report
 from reports.read_run import read_run
-from reports.summary import Summary, summarise
+from reports.summary import Summary
 from reports.tables import coverage_table, groups_overview, headline, metrics_table, to_rich
 
 
@@ -36,8 +36,7 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
     """Write everything derived, print the summary, and return it."""
     results = read_run(run)
     write_frame(results, run / "report" / "results.parquet")
-    page = write_report(results, run, audio=audio)
-    summary = summarise(results, report_path=str(page))
+    summary = write_report(results, run, audio=audio)
     # With --json the tables go to standard error, so that standard output ends with the object.
     console = Console(stderr=as_json)
     for table in (coverage_table(summary), metrics_table(summary), groups_overview(summary)):
@@ -46,7 +45,7 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
             console.print()
     console.print(headline(summary), markup=False, highlight=False)
     console.print()
-    console.print(f"report   {page}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report   {summary.report}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"results  {run / 'report' / 'results.parquet'}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(summary.as_json(), allow_nan=False))

@@ -15,20 +15,43 @@ from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, parse_config, read_yaml
 
 
+def _default(setting: str) -> str:
+    return str(getattr(RunConfig(), setting))
+
+
 def run_command(
     config_file: Annotated[Path | None, typer.Argument(metavar="[CONFIG.yaml]", help="Settings; flags win.")] = None,
-    suite: Annotated[str | None, typer.Option(help="What to say: NAME or NAME:ARGUMENT.")] = None,
+    suite: Annotated[
+        str | None, typer.Option(show_default=_default("suite"), help="What to say: NAME or NAME:ARGUMENT.")
+    ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder with the suite's data.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first requests of the suite.")] = None,
-    synth: Annotated[str | None, typer.Option(help="Who says it: NAME or NAME:ARGUMENT.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="How the budget is spent.")] = None,
-    n: Annotated[int | None, typer.Option("--n", help="Candidates per request.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="Sampling temperature; 1 is the model's own.")] = None,
-    max_seconds: Annotated[float | None, typer.Option(help="Longest candidate.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Run seed; all randomness follows from it.")] = None,
-    verifier: Annotated[str | None, typer.Option(help="Selection rule, e.g. 'asr:tiny.en#wer + 0.5*quality'.")] = None,
+    synth: Annotated[
+        str | None, typer.Option(show_default=_default("synth"), help="Who says it: NAME or NAME:ARGUMENT.")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(show_default=_default("strategy"), help="How the budget is spent.")
+    ] = None,
+    n: Annotated[int | None, typer.Option("--n", show_default=_default("n"), help="Candidates per request.")] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(show_default=_default("temperature"), help="Sampling temperature; 1 is the model's own."),
+    ] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(show_default=_default("max_seconds"), help="Longest candidate.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(show_default=_default("seed"), help="Run seed; all randomness follows from it.")
+    ] = None,
+    verifier: Annotated[
+        str | None,
+        typer.Option(show_default=_default("verifier"), help="Selection rule, e.g. 'asr:tiny.en#wer + 0.5*quality'."),
+    ] = None,
     judge: Annotated[list[str] | None, typer.Option(help="Verifier that reports; repeat for several.")] = None,
-    fail_on: Annotated[float | None, typer.Option(help="Share of unscored requests that is still a success.")] = None,
+    fail_on: Annotated[
+        float | None,
+        typer.Option(show_default=_default("fail_on"), help="Share of unscored requests that is still a success."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/SUITE-SYNTH-nN.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:

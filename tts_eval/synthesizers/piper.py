@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +28,7 @@ import numpy as np
 from tts_eval import seeds, weights
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, SynthesisError, TTSEvalError
+from tts_eval.execution import available_cores
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.noise_stages import load_stages
 from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
@@ -77,7 +77,7 @@ class PiperSynthesizer:
         self._phonemizer = _phonemizer(self._config)
         self._speaker = _speaker_number(self._config, speaker, voice)
         self._stages = load_stages(voice)
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or available_cores()
         self._encode = lru_cache(maxsize=256)(self._encode_uncached)
         digest = hashlib.sha256(voice.read_bytes() + config_path.read_bytes()).hexdigest()[:12]
         # Phonemes decide the audio as much as weights do, and change with the package.

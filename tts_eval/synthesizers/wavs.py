@@ -1,7 +1,7 @@
 """Speech that already exists: a folder of files named after the requests.
 
 `wavs:FOLDER` takes `ID.wav` (or .flac, .ogg, .opus, .mp3) for a request, so any system can be
-scored without running it here. Candidate i > 0 is `ID_i.wav`, for pools made elsewhere. A missing
+scored without running it here. Candidate i > 0 is `i/ID.wav`, for pools made elsewhere. A missing
 or broken file is a failed candidate, not a shorter run.
 """
 
@@ -41,12 +41,13 @@ class WavsSynthesizer:
 
     def _read(self, job: Job) -> Candidate:
         started = time.perf_counter()
-        stem = job.request.id if job.index == 0 else f"{job.request.id}_{job.index}"
-        if (self._folder / stem).resolve().parent != self._folder:
-            return failed_candidate(job, FailureKind.MISSING, f"The id {job.request.id!r} is not a plain file name.")
-        path = find_audio(self._folder, stem)
+        stem = job.request.id
+        folder = self._folder if job.index == 0 else self._folder / str(job.index)
+        if (folder / stem).resolve().parent != folder:
+            return failed_candidate(job, FailureKind.MISSING, f"The id {stem!r} is not a plain file name.")
+        path = find_audio(folder, stem)
         if path is None:
-            return failed_candidate(job, FailureKind.MISSING, f"No {stem}.wav (or .flac, .ogg ...) in {self._folder}.")
+            return failed_candidate(job, FailureKind.MISSING, f"No {stem}.wav (or .flac, .ogg ...) in {folder}.")
         try:
             clip = read_audio(path)
         except AudioError as error:

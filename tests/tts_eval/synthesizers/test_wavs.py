@@ -15,7 +15,8 @@ def write(path: Path, level: float = 0.1) -> None:
 
 def test_files_become_candidates_by_id_and_index(tmp_path: Path, make_jobs):
     write(tmp_path / "a.wav", 0.1)
-    write(tmp_path / "a_1.flac", 0.2)
+    (tmp_path / "1").mkdir()
+    write(tmp_path / "1" / "a.flac", 0.2)
     synthesizer = load_synthesizer(f"wavs:{tmp_path}")
     first, second, third = synthesizer.generate(make_jobs([Request(id="a", text="x")], 3))
     assert first.clip.samples[0] == pytest.approx(0.1, abs=1e-4)
