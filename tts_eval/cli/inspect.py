@@ -101,8 +101,7 @@ def _checks() -> Iterator[Check]:
     yield Check("python", sys.version_info >= (3, 11), f"{version} (3.11 or newer is needed)")
     yield from _shadowing()
     for asset in weights.ASSETS:
-        here = weights.is_present(asset)
-        yield Check(f"weights {asset.name}", here, "in place" if here else f"run: tts-eval fetch {asset.name}")
+        yield _weights(asset)
     for package, extra in (("piper", "piper"), ("onnx", "piper"), ("whisper", "openai-whisper")):
         here = find_spec(package) is not None
         finding = "installed" if here else f"not installed; optional: pip install 'tts-eval-harness[{extra}]'"
@@ -111,6 +110,17 @@ def _checks() -> Iterator[Check]:
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     yield Check("disk", free > 1.0, f"{free:.0f} GB free here")
     yield Check("cores", True, str(available_cores()))
+
+
+def _weights(asset: weights.Asset) -> Check:
+    fetch = f"run: tts-eval fetch {asset.name}"
+    if not weights.is_present(asset):
+        return Check(f"weights {asset.name}", False, fetch)
+    damaged = weights.damaged_files(asset)
+    finding = (
+        f"{', '.join(damaged)} damaged; delete {weights.locate(asset.name)} and {fetch}" if damaged else "in place"
+    )
+    return Check(f"weights {asset.name}", not damaged, finding)
 
 
 def _shadowing() -> Iterator[Check]:
