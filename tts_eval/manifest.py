@@ -161,7 +161,7 @@ def read_manifest(store: RunStore) -> Manifest:
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             provenance=record["provenance"],
-            earlier_provenance=tuple(record["earlier_provenance"]),
+            earlier_provenance=tuple(record.get("earlier_provenance", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
