@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.runner import JUDGED_AT_ONCE, Progress, Quiet
+from benchmarks.runner import JUDGED_AT_ONCE, Progress, Quiet, judge_ground_truths
 from tts_eval.audio import read_audio
 from tts_eval.errors import AudioError
 from tts_eval.execution import batched
@@ -43,9 +43,10 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
             for row in manifest.candidate_rows(store, record)
             if row is not None
         ]
+        recorded = [record.request for record in records if record.request.ground_truth is not None]
         stored = []
         for spec, verifier in loaded.items():
-            progress.start(f"judge {spec}", len(rows))
+            progress.start(f"judge {spec}", len(rows) + len(recorded))
             advance = partial(progress.advance, f"judge {spec}")
             stored.append(
                 StoredVerifier(verifier, store, advance=advance, digest_of=lambda request: digests[request.id])
@@ -54,6 +55,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
             items = [_item(store, request, row) for request, row in batch]
             for judge in stored:
                 judge.score(items)
+        judge_ground_truths(recorded, stored)
         added = {spec: VerifierRecord.of(verifier) for spec, verifier in loaded.items()}
         write_manifest(
             store,

@@ -22,7 +22,8 @@ from search.selection import Rule, parse_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.config import RunConfig, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
-from tts_eval.execution import SerialExecutor
+from tts_eval.execution import SerialExecutor, batched
+from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
@@ -30,7 +31,7 @@ from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
-from tts_eval.types import Item, Verifier
+from tts_eval.types import Item, Request, Verifier
 from verifiers import load_verifier, verifiers
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
         total = len(parts.suite.requests) * config.n
+        truths = sum(request.ground_truth is not None for request in parts.suite.requests)
         progress.start("generate", total)
         stored = StoredSynthesizer(
             synthesizer,
@@ -106,17 +108,19 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             batch=BATCH,
             advance=partial(progress.advance, "generate"),
         )
-        outcome = OutcomeVerifier(
-            parts.rule,
-            {spec: _stored_verifier(spec, parts, store, progress, total, "select") for spec in parts.rule.verifiers},
-        )
+        selecting = {
+            spec: _stored_verifier(spec, parts, store, progress, total + truths, "select")
+            for spec in parts.rule.verifiers
+        }
         judges = [
-            _stored_verifier(spec, parts, store, progress, total, "judge")
+            _stored_verifier(spec, parts, store, progress, total + truths, "judge")
             for spec in parts.judges
             if spec not in parts.rule.verifiers
         ]
+        outcome = OutcomeVerifier(parts.rule, selecting)
         results = strategy.search(parts.suite.requests, stored, outcome, Budget(candidates=config.n))
         _judge(results, judges)
+        judge_ground_truths(parts.suite.requests, [*selecting.values(), *judges])
 
 
 def load_parts(config: RunConfig) -> Parts:
@@ -157,6 +161,14 @@ def _judge(results: Iterable[SearchResult], judges: Sequence[Verifier]) -> None:
             waiting = []
     for judge in judges:
         judge.score(waiting)
+
+
+def judge_ground_truths(requests: Sequence[Request], judges: Sequence[Verifier]) -> None:
+    """Score the recordings that the requests bring along, a batch in memory at a time."""
+    for batch in batched([request for request in requests if request.ground_truth is not None], JUDGED_AT_ONCE):
+        items = ground_truth_items(batch)
+        for judge in judges:
+            judge.score(items)
 
 
 def _stored_verifier(

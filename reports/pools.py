@@ -8,6 +8,7 @@ the length comes from another candidate of the request, else from the words of i
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,12 +55,21 @@ def ranks_of(results: RunResults) -> np.ndarray:
 
 def pool_of(results: RunResults, judged: JudgedMetric) -> Pool:
     """All values of one metric; needs pools of one size (see `ranks_of`)."""
-    shape = (len(results.requests), len(results.requests[0].candidates))
+    return _pool([(request, request.candidates) for request in results.requests], judged)
+
+
+def ground_truths_of(requests: Sequence[RequestResult], judged: JudgedMetric) -> Pool:
+    """The recordings as pools of one; every request needs one."""
+    return _pool([(request, (request.ground_truth,)) for request in requests if request.ground_truth], judged)
+
+
+def _pool(rows: Sequence[tuple[RequestResult, Sequence[CandidateResult]]], judged: JudgedMetric) -> Pool:
+    shape = (len(rows), len(rows[0][1]))
     numerators, denominators = np.zeros(shape), np.ones(shape)
     badness, is_scored = np.zeros(shape), np.zeros(shape, dtype=bool)
-    for row, request in enumerate(results.requests):
+    for row, (request, candidates) in enumerate(rows):
         length = _reference_length(request, judged)
-        for column, candidate in enumerate(request.candidates):
+        for column, candidate in enumerate(candidates):
             value = clip_value(candidate, judged)
             is_scored[row, column] = value is not None
             signed = judged.metric.worst if value is None else value

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from search.selection import Rule, parse_rule, ranks
+from tts_eval import ground_truth
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
 from tts_eval.records import candidate_from_row
 from tts_eval.seeds import candidate_seed
@@ -62,7 +63,7 @@ def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
 def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store: RunStore) -> RequestResult:
     request = record.request
     rows = manifest.candidate_rows(store, record)
-    scores = [manifest.scores(store, record, row) for row in rows]
+    scores = [manifest.scores(store, record, row["audio_sha256"] if row else "") for row in rows]
     selection = rule.selection_scores(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
     order = ranks(selection)
     return RequestResult(
@@ -81,6 +82,25 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
             )
             for index, row in enumerate(rows)
         ),
+        ground_truth=_ground_truth(record, manifest, store),
+    )
+
+
+def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) -> CandidateResult | None:
+    if record.request.ground_truth is None:
+        return None
+    scores = manifest.scores(store, record, record.ground_truth_sha256)
+    return CandidateResult(
+        index=ground_truth.INDEX,
+        seed=0,
+        finish=FinishReason.EOS,
+        failure=None if scores else Failure(FailureKind.UNREADABLE, "The recording could not be read or judged."),
+        audio=None,
+        seconds=0.0,
+        cost=Cost(),
+        rank=0,
+        selection_score=None,
+        scores=scores,
     )
 
 

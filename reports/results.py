@@ -68,6 +68,8 @@ class RequestResult:
     group: str
     speaker: str
     candidates: tuple[CandidateResult, ...]
+    ground_truth: CandidateResult | None = None
+    """The recording, where the suite has one; it takes no part in the search."""
 
     @property
     def chosen(self) -> CandidateResult:

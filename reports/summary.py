@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from reports.best_at_k import best_at_k, oracle_ranks
-from reports.pools import Pool, clip_value, pool_of, ranks_of
+from reports.pools import Pool, clip_value, ground_truths_of, pool_of, ranks_of
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from tts_eval.types import Cost
@@ -61,6 +61,8 @@ class MetricSummary:
     """Share of requests whose chosen clip has an error rate above 50 %; None for other metrics."""
     baseline_above_half: float | None
     """The same, expected, for a single sample."""
+    ground_truth: Estimate | None
+    """The recordings by the same judge; None where the suite has none."""
     curves: Curves
     clusters: int
     """How many independent draws the intervals rest on."""
@@ -179,7 +181,10 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         strategy=results.strategy,
         n=results.n,
         coverage=_coverage(results),
-        metrics=tuple(_metric(judged, pools[judged.key], ranks, bootstrap) for judged in results.metrics),
+        metrics=tuple(
+            _metric(judged, pools[judged.key], ranks, bootstrap, _ground_truth(results.requests, judged, seed))
+            for judged in results.metrics
+        ),
         groups=_groups(results, pools, ranks, seed),
         cost=_cost(results),
         clusters=bootstrap.n_clusters,
@@ -195,7 +200,9 @@ def headline_metrics(metrics: Sequence[JudgedMetric]) -> tuple[JudgedMetric, ...
     return (*held_out[:1], *selecting[:1])
 
 
-def _metric(judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Bootstrap) -> MetricSummary:
+def _metric(
+    judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Bootstrap, ground_truth: Estimate | None = None
+) -> MetricSummary:
     selected = best_at_k(pool.sums, ranks)
     oracle = best_at_k(pool.sums, oracle_ranks(pool.badness, ranks))
     size = ranks.shape[1]
@@ -226,6 +233,7 @@ def _metric(judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Boot
         ),
         above_half=None if lost is None else _finite(lost[-1]),
         baseline_above_half=None if lost is None else _finite(lost[0]),
+        ground_truth=ground_truth,
         curves=Curves(
             selected=tuple(_finite(number) for number in selected.value),
             intervals=tuple(intervals),
@@ -234,6 +242,18 @@ def _metric(judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Boot
         ),
         clusters=bootstrap.n_clusters,
     )
+
+
+def _ground_truth(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
+    recorded = [request for request in requests if request.ground_truth is not None]
+    if not recorded:
+        return None
+    pool = ground_truths_of(recorded, judged)
+    sums = _column(pool.sums, 0)
+    bootstrap = Bootstrap([_cluster(request) for request in recorded], np.random.default_rng([seed, 0]))
+    value = _finite(float(sums.value))
+    interval = bootstrap.interval(sums) if value is not None else None
+    return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=len(recorded))
 
 
 def _groups(results: RunResults, pools: Mapping[str, Pool], ranks: np.ndarray, seed: int) -> tuple[GroupSummary, ...]:
@@ -340,6 +360,9 @@ def _metric_json(metric: MetricSummary) -> dict[str, object]:
         "gain": metric.gain.value,
         "gain_ci": _interval_json(metric.gain.interval),
         "oracle": metric.oracle.value,
+        "ground_truth": metric.ground_truth.value if metric.ground_truth else None,
+        "ground_truth_ci": _interval_json(metric.ground_truth.interval) if metric.ground_truth else None,
+        "ground_truth_n": metric.ground_truth.n if metric.ground_truth else 0,
         "above_half": metric.above_half,
     }
 

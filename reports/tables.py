@@ -86,9 +86,12 @@ def coverage_table(summary: Summary) -> Table:
 
 def metrics_table(summary: Summary) -> Table:
     """One row per metric: the single sample, the chosen candidates, the difference and the oracle."""
+    is_recorded = any(metric.ground_truth for metric in summary.metrics)
     columns = (
         Column("Metric"), Column("Judge", essential=False), Column("Role"),
-        *_number_columns(summary), Column("Over 50 %", numeric=True, essential=False),
+        *_number_columns(summary),
+        *([Column("Ground truth", numeric=True, essential_detail=False)] if is_recorded else []),
+        Column("Over 50 %", numeric=True, essential=False),
         Column("Scored", numeric=True),
     )  # fmt: skip
     rows = tuple(
@@ -97,6 +100,7 @@ def metrics_table(summary: Summary) -> Table:
             Cell(metric.judged.judge, metric.judged.metric.protocol),
             _role(metric.judged),
             *_number_cells(metric),
+            *([_ground_truth(metric)] if is_recorded else []),
             Cell(percent(metric.above_half), _single(metric.baseline_above_half)),
             Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
@@ -307,6 +311,15 @@ def _number_cells(metric: MetricSummary) -> tuple[Cell, ...]:
 
 def _estimate(estimate: Estimate, metric: Metric) -> Cell:
     return Cell(number(estimate.value, metric), _detail(interval_text(estimate.interval, metric, signed=False)))
+
+
+def _ground_truth(metric: MetricSummary) -> Cell:
+    truth = metric.ground_truth
+    if truth is None:
+        return Cell(UNDEFINED)
+    cell = _estimate(truth, metric.judged.metric)
+    missing = "" if truth.n == truth.n_expected else f"\n{truth.n}/{truth.n_expected} scored"
+    return Cell(cell.text, f"{cell.detail}{missing}".strip())
 
 
 def _role(judged: JudgedMetric) -> Cell:

@@ -17,6 +17,7 @@ from tts_eval.audio import AudioSource
 from tts_eval.config import RunConfig, as_dict, parse_config, sampling_of
 from tts_eval.errors import StoreError
 from tts_eval.files import write_text_atomically
+from tts_eval.ground_truth import ground_truth_candidate
 from tts_eval.records import (
     candidate_key,
     reference_digest,
@@ -70,11 +71,19 @@ class RequestRecord:
     request: Request
     digest: str
     reference_digest: str
+    ground_truth_sha256: str
+    """Of the ground truth's samples; "" where there is none that can be read."""
 
     @classmethod
     def of(cls, request: Request) -> RequestRecord:
         """The record of a request."""
-        return cls(request=request, digest=request_digest(request), reference_digest=reference_digest(request))
+        recorded = ground_truth_candidate(request).clip if request.ground_truth is not None else None
+        return cls(
+            request=request,
+            digest=request_digest(request),
+            reference_digest=reference_digest(request),
+            ground_truth_sha256=recorded.sha256 if recorded else "",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,13 +137,13 @@ class Manifest:
         )
         return [store.candidates.get(key) for key in keys]
 
-    def scores(self, store: RunStore, record: RequestRecord, row: Row | None) -> dict[str, Score]:
-        """What each verifier said of a stored candidate, by spec."""
-        if row is None or not row["audio_sha256"]:
+    def scores(self, store: RunStore, record: RequestRecord, audio_sha256: str) -> dict[str, Score]:
+        """What each verifier said of some audio for a request, by spec; nothing where there is no audio ("")."""
+        if not audio_sha256:
             return {}
         found = {}
         for spec, verifier in self.verifiers.items():
-            key = score_key(verifier.identity, verifier.judge, record.reference_digest, row["audio_sha256"])
+            key = score_key(verifier.identity, verifier.judge, record.reference_digest, audio_sha256)
             if key in store.scores:
                 found[spec] = score_from_row(store.scores[key])
         return found
@@ -202,6 +211,7 @@ def _request_json(record: RequestRecord) -> dict[str, Any]:
         "metadata": dict(request.metadata),
         "digest": record.digest,
         "reference_digest": record.reference_digest,
+        "ground_truth_sha256": record.ground_truth_sha256,
     }
 
 
@@ -219,7 +229,12 @@ def _request_from_json(record: Mapping[str, Any]) -> RequestRecord:
         ground_truth=_source(record["ground_truth"]),
         metadata=record["metadata"],
     )
-    return RequestRecord(request=request, digest=record["digest"], reference_digest=record["reference_digest"])
+    return RequestRecord(
+        request=request,
+        digest=record["digest"],
+        reference_digest=record["reference_digest"],
+        ground_truth_sha256=record.get("ground_truth_sha256", ""),
+    )
 
 
 def _path(source: AudioSource | None) -> str | None:

@@ -12,12 +12,17 @@ from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
+from reports.results import RunResults
+from reports.summary import Summary, summarise
+from reports.tables import metrics_table
 from tts_eval import __version__
 from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, StoreError
+from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import VerifierRecord
 from tts_eval.types import Prompt, Request
+from verifiers import load_verifier
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
 
@@ -261,3 +266,43 @@ def test_what_a_run_was_made_with_before_is_kept(tmp_path: Path, monkeypatch):
     manifest = json.loads((tmp_path / "run.json").read_text())
     assert manifest["provenance"] == {"tts_eval": "another"}
     assert [entry["tts_eval"] for entry in manifest["earlier_provenance"]] == [__version__]
+
+
+@pytest.fixture
+def recorded(monkeypatch, tmp_path: Path) -> Suite:
+    """Three requests with a recording each; the last one cannot be read."""
+    tone = np.sin(np.arange(16_000, dtype=np.float32) / 20)
+    for number in range(2):
+        write_audio(tmp_path / f"truth-{number}.wav", Clip(tone / (2 + number), 16_000))
+    (tmp_path / "truth-2.wav").write_text("no audio")
+    requests = tuple(Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.wav") for i in range(3))
+    suite = Suite(name="recorded@1", requests=requests, judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    return suite
+
+
+def test_ground_truths_are_judged_and_take_no_part_in_the_search(tmp_path: Path, recorded):
+    run(replace(CONFIG, limit=None), tmp_path / "run")
+    add_judges(tmp_path / "run", ["fake:3"])
+    results = read_run(tmp_path / "run")
+    for metric in results.metrics:
+        truths = [request.ground_truth for request in results.requests]
+        assert [truth.is_scored(metric) for truth in truths] == [True, True, False]
+        expected = load_verifier(metric.verifier_key).score(ground_truth_items(recorded.requests[:2]))
+        assert [truth.value(metric) for truth in truths[:2]] == [score.value for score in expected]
+        assert truths[2].value(metric) == metric.metric.worst
+    assert all(len(request.candidates) == 4 for request in results.requests)
+    summary = summarise(results)
+    for entry in summary.metrics:
+        assert (entry.ground_truth.n, entry.ground_truth.n_expected) == (2, 3)
+        values = [request.ground_truth.value(entry.judged) for request in results.requests]
+        assert entry.ground_truth.value == pytest.approx(np.mean(values))
+    table = metrics_table(summary)
+    column = [column.title for column in table.columns].index("Ground truth")
+    assert all("2/3 scored" in row[column].detail for row in table.rows)
+    assert "Ground truth" not in [column.title for column in metrics_table(without_recordings(results)).columns]
+
+
+def without_recordings(results: RunResults) -> Summary:
+    requests = tuple(replace(request, ground_truth=None) for request in results.requests)
+    return summarise(replace(results, requests=requests))
