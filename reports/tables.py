@@ -88,7 +88,7 @@ def metrics_table(summary: Summary) -> Table:
     """One row per metric: the single sample, the chosen candidates, the difference and the oracle."""
     is_recorded = any(metric.ground_truth for metric in summary.metrics)
     columns = (
-        Column("Metric"), Column("Judge", essential=False), Column("Role"),
+        Column("Metric"), Column("Protocol, judge", essential=False), Column("Role"),
         *_number_columns(summary),
         *([Column("Ground truth", numeric=True, essential_detail=False)] if is_recorded else []),
         Column("Over 50 %", numeric=True, essential=False),
@@ -97,7 +97,7 @@ def metrics_table(summary: Summary) -> Table:
     rows = tuple(
         (
             Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{_direction(metric.judged.metric)}"),
-            Cell(metric.judged.judge, metric.judged.metric.protocol),
+            Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
             _role(metric.judged),
             *_number_cells(metric),
             *([_ground_truth(metric)] if is_recorded else []),
