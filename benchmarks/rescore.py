@@ -13,6 +13,7 @@ from tts_eval.audio import read_audio
 from tts_eval.errors import AudioError
 from tts_eval.execution import batched
 from tts_eval.manifest import VerifierRecord, read_manifest, read_requests, write_manifest
+from tts_eval.provenance import describe
 from tts_eval.records import candidate_from_row
 from tts_eval.store import Row, RunStore
 from tts_eval.stored import StoredVerifier
@@ -60,7 +61,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
         write_manifest(
             store,
             replace(
-                manifest,
+                manifest.worked_on_with(describe()),
                 added_judges=tuple(dict.fromkeys([*manifest.added_judges, *loaded])),
                 verifiers={**manifest.verifiers, **added},
             ),

@@ -96,6 +96,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             provenance=describe(),
         )
         manifest = _with_what_came_before(store, manifest)
+        parts = _with_added_judges(parts, manifest)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
         total = len(parts.suite.requests) * config.n
@@ -167,6 +168,9 @@ def judge_ground_truths(requests: Sequence[Request], judges: Sequence[Verifier])
     """Score the recordings that the requests bring along, a batch in memory at a time."""
     for batch in batched([request for request in requests if request.ground_truth is not None], JUDGED_AT_ONCE):
         items = ground_truth_items(batch)
+        for item in items:
+            if failure := item.candidate.failure:
+                logger.warning("the recording of '%s' cannot be judged: %s", item.request.id, failure.message)
         for judge in judges:
             judge.score(items)
 
@@ -203,10 +207,16 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
     ]
     if problems:
         raise ConfigError(problems)
-    known = [*before.earlier_provenance, before.provenance]
     return replace(
         manifest,
         added_judges=before.added_judges,
         verifiers={**before.verifiers, **manifest.verifiers},
-        earlier_provenance=tuple(entry for entry in known if entry != manifest.provenance),
+        earlier_provenance=before.worked_on_with(manifest.provenance).earlier_provenance,
     )
+
+
+def _with_added_judges(parts: Parts, manifest: Manifest) -> Parts:
+    """The parts with the judges that `tts-eval score` added: they hear what is new as well."""
+    judges = tuple(dict.fromkeys([*parts.judges, *manifest.added_judges]))
+    added = {spec: load_verifier(spec) for spec in judges if spec not in parts.verifiers}
+    return replace(parts, judges=judges, verifiers={**parts.verifiers, **added})

@@ -13,7 +13,7 @@ from reports.results import CandidateResult, JudgedMetric, RequestResult, RunRes
 from search.selection import Rule, parse_rule, ranks
 from tts_eval import ground_truth
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
-from tts_eval.records import candidate_from_row
+from tts_eval.records import candidate_from_row, ground_truth_digest
 from tts_eval.seeds import candidate_seed
 from tts_eval.store import Row, RunStore
 from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Score
@@ -29,14 +29,15 @@ def read_run(folder: Path) -> RunResults:
     manifest = read_manifest(store)
     config = manifest.config
     rule = parse_rule(config.verifier)
+    records = read_requests(store)
     return RunResults(
         name=folder.resolve().name,
-        suite=manifest.suite if config.limit is None else f"{manifest.suite}, first {config.limit} requests",
+        suite=f"{manifest.suite}, first {len(records)} requests" if config.limit == len(records) else manifest.suite,
         synthesizer=manifest.synthesizer,
         strategy=f"{config.strategy}, N = {config.n}, selected by {rule.text}" if config.n > 1 else "single sample",
         n=config.n,
         metrics=_judged_metrics(manifest, rule),
-        requests=tuple(_request_result(record, rule, manifest, store) for record in read_requests(store)),
+        requests=tuple(_request_result(record, rule, manifest, store) for record in records),
         run=manifest.as_json(),
     )
 
@@ -53,6 +54,7 @@ def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
             verifier_key=spec,
             metric=metric,
             judge=manifest.verifiers[spec].judge,
+            checkpoint=manifest.verifiers[spec].checkpoint,
             selected_on=is_selecting[spec],
         )
         for spec in sorted(judges, key=is_selecting.__getitem__)
@@ -63,7 +65,7 @@ def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
 def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store: RunStore) -> RequestResult:
     request = record.request
     rows = manifest.candidate_rows(store, record)
-    scores = [manifest.scores(store, record, row["audio_sha256"] if row else "") for row in rows]
+    scores = [manifest.scores(store, record.reference_digest, row["audio_sha256"] if row else "") for row in rows]
     selection = rule.selection_scores(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
     order = ranks(selection)
     return RequestResult(
@@ -87,13 +89,13 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
 
 
 def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) -> CandidateResult | None:
-    if record.request.ground_truth is None:
+    if record.request.ground_truth is None and not record.ground_truth_sha256:
         return None
-    scores = manifest.scores(store, record, record.ground_truth_sha256)
+    scores = manifest.scores(store, ground_truth_digest(record.reference_digest), record.ground_truth_sha256)
     return CandidateResult(
         index=ground_truth.INDEX,
         seed=0,
-        finish=FinishReason.EOS,
+        finish=FinishReason.EOS if scores else FinishReason.FAILED,
         failure=None if scores else Failure(FailureKind.UNREADABLE, "The recording could not be read or judged."),
         audio=None,
         seconds=0.0,

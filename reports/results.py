@@ -22,7 +22,9 @@ class JudgedMetric:
     """`VERIFIER_SPEC`, e.g. `asr:base`: where `CandidateResult.scores` has the score."""
     metric: Metric
     judge: str
-    """Full identity of the judging checkpoint."""
+    """Full identity of who judges: checkpoint, mode and protocol."""
+    checkpoint: str
+    """Whose weights judge, whatever the mode."""
     selected_on: bool
     """Whether this verifier took part in choosing; if so the number flatters the search."""
 

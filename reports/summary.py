@@ -245,6 +245,7 @@ def _metric(
 
 
 def _ground_truth(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
+    """Over the requests that have a recording; how many that is of all stands beside it."""
     recorded = [request for request in requests if request.ground_truth is not None]
     if not recorded:
         return None
@@ -253,7 +254,7 @@ def _ground_truth(requests: Sequence[RequestResult], judged: JudgedMetric, seed:
     bootstrap = Bootstrap([_cluster(request) for request in recorded], np.random.default_rng([seed, 0]))
     value = _finite(float(sums.value))
     interval = bootstrap.interval(sums) if value is not None else None
-    return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=len(recorded))
+    return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=len(requests))
 
 
 def _groups(results: RunResults, pools: Mapping[str, Pool], ranks: np.ndarray, seed: int) -> tuple[GroupSummary, ...]:
@@ -363,6 +364,9 @@ def _metric_json(metric: MetricSummary) -> dict[str, object]:
         "ground_truth": metric.ground_truth.value if metric.ground_truth else None,
         "ground_truth_ci": _interval_json(metric.ground_truth.interval) if metric.ground_truth else None,
         "ground_truth_n": metric.ground_truth.n if metric.ground_truth else 0,
+        "ground_truth_n_expected": metric.ground_truth.n_expected if metric.ground_truth else 0,
+        "clusters": metric.clusters,
+        "settled": metric.is_settled,
         "above_half": metric.above_half,
     }
 

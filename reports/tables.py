@@ -90,7 +90,7 @@ def metrics_table(summary: Summary) -> Table:
     columns = (
         Column("Metric"), Column("Protocol, judge", essential=False), Column("Role"),
         *_number_columns(summary),
-        *([Column("Ground truth", numeric=True, essential_detail=False)] if is_recorded else []),
+        *([Column("Truth", numeric=True, essential_detail=False)] if is_recorded else []),
         Column("Over 50 %", numeric=True, essential=False),
         Column("Scored", numeric=True),
     )  # fmt: skip
@@ -204,18 +204,18 @@ def headline(summary: Summary) -> str:
     if not summary.metrics:
         return "No judge took part, so there is nothing to compare."
     coverage = summary.coverage
-    if not coverage.scored_candidates:
+    judged = [metric for metric in summary.metrics if metric.baseline.n]
+    if not judged:
         return (
             f"None of the {_plural(coverage.candidates, 'candidate')} could be judged, so there is nothing to compare; "
             "the coverage table says why."
         )
     missing = coverage.failures.get(FailureKind.MISSING.value, 0)
     unfinished = f"{missing} of {coverage.candidates} candidates are missing and count as worst. " if missing else ""
-    return unfinished + _comparison(summary)
+    return unfinished + _comparison(summary, next((one for one in judged if not one.judged.selected_on), judged[0]))
 
 
-def _comparison(summary: Summary) -> str:
-    metric = next((entry for entry in summary.metrics if not entry.judged.selected_on), summary.metrics[0])
+def _comparison(summary: Summary, metric: MetricSummary) -> str:
     definition = metric.judged.metric
     judge = f"the {'selecting' if metric.judged.selected_on else 'held-out'} judge {metric.judged.verifier_key}"
     value = number(metric.chosen.value, definition)
@@ -231,8 +231,10 @@ def _comparison(summary: Summary) -> str:
 
 
 def _conclusion(metric: MetricSummary) -> str:
+    if metric.is_settled is None and metric.clusters < FEWEST_CLUSTERS:
+        return f"{metric.clusters} independent draws are too few to say how sure that is."
     if metric.is_settled is None:
-        return "That is too few to say how sure it is."
+        return "How sure that is cannot be said."
     if not metric.is_settled:
         return "The interval holds zero: this run does not settle whether it helps."
     return f"The interval excludes zero: {'better' if metric.is_better else 'worse'} than a single sample."
@@ -241,7 +243,8 @@ def _conclusion(metric: MetricSummary) -> str:
 def verdict(metric: MetricSummary) -> Cell:
     """Whether the difference to a single sample is settled, in a word."""
     if metric.is_settled is None:
-        return Cell(UNDEFINED if metric.difference.value is None else "too few")
+        few = metric.difference.value is not None and metric.clusters < FEWEST_CLUSTERS
+        return Cell("too few" if few else UNDEFINED)
     if not metric.is_settled:
         return Cell("unsettled")
     return Cell("better", tone="better") if metric.is_better else Cell("worse", tone="worse")
@@ -315,11 +318,10 @@ def _estimate(estimate: Estimate, metric: Metric) -> Cell:
 
 def _ground_truth(metric: MetricSummary) -> Cell:
     truth = metric.ground_truth
-    if truth is None:
+    if truth is None or not truth.n:
         return Cell(UNDEFINED)
     cell = _estimate(truth, metric.judged.metric)
-    missing = "" if truth.n == truth.n_expected else f"\n{truth.n}/{truth.n_expected} scored"
-    return Cell(cell.text, f"{cell.detail}{missing}".strip())
+    return cell if truth.n == truth.n_expected else Cell(f"{cell.text} ({truth.n}/{truth.n_expected})", cell.detail)
 
 
 def _role(judged: JudgedMetric) -> Cell:
@@ -347,6 +349,8 @@ def _metric_notes(summary: Summary) -> tuple[str, ...]:
             f"A judge that was '{SELECTED_ON}' took part in choosing: its numbers flatter the search. "
             f"Believe the {HELD_OUT} rows."
         )
+    if any(metric.ground_truth for metric in summary.metrics):
+        notes.append("Truth: the recordings that the suite brings along, by the same judges.")
     if any(metric.above_half is not None for metric in summary.metrics):
         notes.append("Over 50 %: share of requests whose clip has more than half of its words wrong.")
     return tuple(notes)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from search.strategy import SearchResult
+from tts_eval import weights
 from tts_eval.audio import Clip, read_audio, write_audio
 from tts_eval.cli import synth
 from tts_eval.config import RunConfig
@@ -264,3 +265,14 @@ def test_a_prompt_that_is_not_there_is_said_at_once(tmp_path: Path):
     result = cli("synth", "hello", *FAKE, "--prompt", tmp_path / "none.wav", "-o", tmp_path / "x.wav")
     assert result.returncode == 2
     assert "none.wav" in result.stderr
+
+
+def test_doctor_reads_the_weights_it_vouches_for(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
+    asset = weights.asset("ge2e-resemblyzer")
+    folder = tmp_path / "weights" / f"{asset.name}-{weights.fingerprint(asset.name)}"
+    folder.mkdir(parents=True)
+    for file in asset.sha256:
+        (folder / file).write_bytes(b"not the weights")
+    lines = " ".join(cli("doctor").stdout.split())
+    assert f"{next(iter(asset.sha256))} damaged" in lines.replace("│ ", "")

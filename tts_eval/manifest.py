@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,13 @@ class Manifest:
     earlier_provenance: tuple[Mapping[str, Any], ...] = ()
     """What it was worked on with before, where that was something else: other versions, another machine."""
 
+    def worked_on_with(self, provenance: Mapping[str, Any]) -> Manifest:
+        """The same, last worked on with `provenance`; what it was worked on with before is kept."""
+        known = [*self.earlier_provenance, self.provenance]
+        return replace(
+            self, provenance=provenance, earlier_provenance=tuple(entry for entry in known if entry != provenance)
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for run.json."""
         return {
@@ -137,13 +144,13 @@ class Manifest:
         )
         return [store.candidates.get(key) for key in keys]
 
-    def scores(self, store: RunStore, record: RequestRecord, audio_sha256: str) -> dict[str, Score]:
-        """What each verifier said of some audio for a request, by spec; nothing where there is no audio ("")."""
+    def scores(self, store: RunStore, reference_digest: str, audio_sha256: str) -> dict[str, Score]:
+        """What each verifier said of some audio against a reference, by spec; nothing where there is no audio ("")."""
         if not audio_sha256:
             return {}
         found = {}
         for spec, verifier in self.verifiers.items():
-            key = score_key(verifier.identity, verifier.judge, record.reference_digest, audio_sha256)
+            key = score_key(verifier.identity, verifier.judge, reference_digest, audio_sha256)
             if key in store.scores:
                 found[spec] = score_from_row(store.scores[key])
         return found
@@ -170,7 +177,7 @@ def read_manifest(store: RunStore) -> Manifest:
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             provenance=record["provenance"],
-            earlier_provenance=tuple(record.get("earlier_provenance", ())),
+            earlier_provenance=tuple(record["earlier_provenance"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
@@ -233,7 +240,7 @@ def _request_from_json(record: Mapping[str, Any]) -> RequestRecord:
         request=request,
         digest=record["digest"],
         reference_digest=record["reference_digest"],
-        ground_truth_sha256=record.get("ground_truth_sha256", ""),
+        ground_truth_sha256=record["ground_truth_sha256"],
     )
 
 

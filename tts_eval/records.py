@@ -47,6 +47,11 @@ def reference_digest(request: Request) -> str:
     return _digest(request_digest(request), _audio_digest(request.ground_truth))
 
 
+def ground_truth_digest(reference: str) -> str:
+    """The reference digest under which a recording is judged itself: it may be its own only reference then."""
+    return f"ground-truth:{reference}"
+
+
 def candidate_key(
     synthesizer: str, request_id: str, request_digest: str, sampling: Sampling, seed: int, index: int
 ) -> str:

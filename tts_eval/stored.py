@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from tts_eval import ground_truth
 from tts_eval.audio import read_audio, write_audio
 from tts_eval.errors import AudioError
 from tts_eval.execution import Executor, batched, isolate
@@ -21,6 +22,7 @@ from tts_eval.records import (
     candidate_from_row,
     candidate_key,
     candidate_row,
+    ground_truth_digest,
     is_transient,
     reference_digest,
     request_digest,
@@ -147,7 +149,10 @@ class StoredVerifier:
         clip = item.candidate.clip
         if clip is None:
             return None
-        return score_key(verifier_identity(self), self.judge, self._digest_of(item.request), clip.sha256)
+        digest = self._digest_of(item.request)
+        if item.candidate.index == ground_truth.INDEX:
+            digest = ground_truth_digest(digest)
+        return score_key(verifier_identity(self), self.judge, digest, clip.sha256)
 
     def _recall(self, key: str | None) -> Score | None:
         row = self._store.scores.get(key) if key is not None else None

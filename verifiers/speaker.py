@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tts_eval import weights
+from tts_eval import ground_truth, weights
 from tts_eval.audio import AudioSource, load_clip
 from tts_eval.errors import AudioError, ConfigError
 from tts_eval.guards import audio_failure
@@ -69,11 +69,12 @@ class SpeakerVerifier:
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         keys = [_reference_key(item.request) for item in items]
         sources = {key: _reference(item.request) for key, item in zip(keys, items, strict=True)}
-        references = self._reference_embeddings(sources)
+        embeddings = self._reference_embeddings(sources)
+        references = [_judgeable(item, embeddings[key]) for item, key in zip(items, keys, strict=True)]
         # The voice of a candidate without a reference would be measured for nothing.
-        asked = [index for index, key in enumerate(keys) if not isinstance(references[key], Failure)]
+        asked = [index for index, reference in enumerate(references) if not isinstance(reference, Failure)]
         voices = dict(zip(asked, self._encoder.embed([clip_of(items[index]).at(RATE) for index in asked]), strict=True))
-        return [_compare(references[key], voices.get(index)) for index, key in enumerate(keys)]
+        return [_compare(reference, voices.get(index)) for index, reference in enumerate(references)]
 
     def _reference_embeddings(self, sources: dict[str, AudioSource | None]) -> dict[str, np.ndarray | Failure]:
         found: dict[str, np.ndarray | Failure] = {}
@@ -94,6 +95,14 @@ class SpeakerVerifier:
         while len(self._references) > MAX_REFERENCES:
             self._references.popitem(last=False)
         return found
+
+
+def _judgeable(item: Item, reference: np.ndarray | Failure) -> np.ndarray | Failure:
+    """The reference, unless it is the very recording that is judged."""
+    prompt = item.request.prompt
+    if item.candidate.index == ground_truth.INDEX and (prompt is None or prompt.audio is None):
+        return Failure(FailureKind.NO_REFERENCE, "The recording is the only reference; it is not compared with itself.")
+    return reference
 
 
 def _reference(request: Request) -> AudioSource | None:

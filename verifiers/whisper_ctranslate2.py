@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 NAME = "faster-whisper"
 BATCH = 8
 BEAM = 5
+FAST = "fast-16s"
+"""Name of the windows of `fast_window` in the judge's identity: other windows give other scores."""
 _MOST_WORKERS = 4
 _ASSETS = {"tiny.en": "whisper-tiny.en", "base": "whisper-base"}
 _FILES = ("config.json", "model.bin", "tokenizer.json")
@@ -132,7 +134,7 @@ class CTranslate2Recogniser:
                 f"{folder}/tokenizer.json has no <|endoftext|>; expected the tokenizer of a Whisper model."
             )
         self.text_tokens = end_of_text
-        self.judge = f"{NAME}:{name}@{fingerprint}:{compute_type}:{'exact' if exact else 'fast'}"
+        self.judge = f"{NAME}:{name}@{fingerprint}:{compute_type}:{'exact' if exact else FAST}"
 
     def supports(self, language: str) -> bool:
         """Whether the model has a token for the language; English-only models know `en`."""

@@ -1,7 +1,7 @@
 """Which selection rule helps most by a judge that takes no part in it: many rules on one scored run.
 
     tts-eval run --suite mini-dev --n 16 --out runs/mini-dev-16 --judge asr:base --judge asr:tiny.en:exact \
-        --judge quality:fast --judge duration
+        --judge asr:tiny.en:exact:tempos --judge quality:fast --judge duration
     python -m benchmarks.perf.selection_rules runs/mini-dev-16 --judge "asr:base#wer"
 
 Nothing is generated or judged again: every rule ranks the stored scores. Choose a rule on one suite
@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from reports.pools import pool_of
 from reports.read_run import read_run
 from reports.results import JudgedMetric, RunResults
-from reports.statistics import Interval, mean_interval, paired_interval
+from reports.statistics import Bootstrap, Interval, Sums
 from search.selection import parse_rule, ranks
 from tts_eval.errors import ConfigError
 from tts_eval.types import Metric
@@ -38,6 +39,8 @@ RULES = (
     "asr:tiny.en#wer + asr:tiny.en#likelihood + 0.3*duration",
     "asr:tiny.en:exact#likelihood",
     "asr:tiny.en:exact#wer + asr:tiny.en:exact#likelihood",
+    "asr:tiny.en:exact:tempos#likelihood",
+    "asr:tiny.en:exact:tempos#wer + asr:tiny.en:exact:tempos#likelihood",
 )
 
 
@@ -75,19 +78,25 @@ def gain(results: RunResults, rule_text: str, judged: JudgedMetric, seed: int) -
     metrics: dict[str, list[Metric]] = {}
     for metric in results.metrics:
         metrics.setdefault(metric.verifier_key, []).append(metric.metric)
+    checkpoints = {metric.verifier_key: metric.checkpoint for metric in results.metrics}
     for spec in rule.verifiers:
-        if spec == judged.verifier_key or spec not in metrics:
-            reason = "is the judge" if spec == judged.verifier_key else "has no scores in the run; add it with --judge"
-            raise ConfigError([f"Rule '{rule_text}': '{spec}' {reason}."])
-    single, chosen = [], []
-    for request in results.requests:
-        order = ranks(rule.selection_scores([c.scores for c in request.candidates], metrics))
-        single.append(np.mean([candidate.value(judged) for candidate in request.candidates]))
-        chosen.append(request.candidates[order.index(0)].value(judged))
-    before, after = np.array(single), np.array(chosen)
-    clusters = [request.speaker or request.id for request in results.requests]
-    paired = paired_interval(before, after, clusters, np.random.default_rng(seed))
-    return Gain(rule_text, float(after.mean()), float(after.mean() / before.mean() - 1), paired.relative)
+        if spec not in metrics:
+            raise ConfigError([f"Rule '{rule_text}': '{spec}' has no scores in the run; add it with --judge."])
+        if checkpoints[spec] == judged.checkpoint:
+            raise ConfigError([f"Rule '{rule_text}': '{spec}' has the judge's own model."])
+    sums = pool_of(results, judged).sums
+    best = [
+        ranks(rule.selection_scores([c.scores for c in request.candidates], metrics)).index(0)
+        for request in results.requests
+    ]
+    rows = np.arange(len(best))
+    single = Sums(sums.numerators.mean(axis=1), sums.denominators.mean(axis=1))
+    chosen = Sums(sums.numerators[rows, best], sums.denominators[rows, best])
+    bootstrap = Bootstrap([request.speaker or request.id for request in results.requests], np.random.default_rng(seed))
+    paired = bootstrap.paired(single, chosen)
+    return Gain(
+        rule_text, float(chosen.value), float((chosen.value - single.value) / abs(single.value)), paired.relative
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -102,16 +111,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     results = read_run(options.run)
     judged = find_judge(results, options.judge)
-    values = np.array([[c.value(judged) for c in request.candidates] for request in results.requests])
-    clusters = [request.speaker or request.id for request in results.requests]
-    interval = mean_interval(values.mean(axis=1), clusters, np.random.default_rng(options.seed))
-    print(f"{options.judge} on {results.suite}, N = {results.n}: pool mean {values.mean():.4f} {interval}")
-    gains = [gain(results, rule, judged, options.seed) for rule in options.rule or RULES]
+    sums = pool_of(results, judged).sums
+    single = sums.numerators.sum() / sums.denominators.sum()
+    print(f"{options.judge} on {results.suite}, N = {results.n}: a single sample has {single:.4f}")
+    known = {metric.verifier_key for metric in results.metrics}
+    rules = options.rule or [rule for rule in RULES if known.issuperset(parse_rule(rule).verifiers)]
+    gains = [gain(results, rule, judged, options.seed) for rule in rules]
     for entry in gains:
         low, high = entry.interval or (float("nan"), float("nan"))
         print(
             f"{entry.value:.4f}  {100 * entry.relative:+6.1f} %  [{100 * low:+6.1f}, {100 * high:+6.1f}]  {entry.rule}"
         )
+    if not options.rule:
+        print(f"{len(RULES) - len(rules)} rules were left out: the run has no scores of their verifiers")
     record = {g.rule: {"value": g.value, "relative": g.relative, "ci": list(g.interval or []) or None} for g in gains}
     print(json.dumps({"judge": options.judge, "suite": results.suite, "n": results.n, "rules": record}))
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.perf.kill_and_resume import kill_and_resume
 from benchmarks.rescore import add_judges
-from benchmarks.runner import run
+from benchmarks.runner import Quiet, run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
@@ -298,11 +298,63 @@ def test_ground_truths_are_judged_and_take_no_part_in_the_search(tmp_path: Path,
         values = [request.ground_truth.value(entry.judged) for request in results.requests]
         assert entry.ground_truth.value == pytest.approx(np.mean(values))
     table = metrics_table(summary)
-    column = [column.title for column in table.columns].index("Ground truth")
-    assert all("2/3 scored" in row[column].detail for row in table.rows)
-    assert "Ground truth" not in [column.title for column in metrics_table(without_recordings(results)).columns]
+    column = [column.title for column in table.columns].index("Truth")
+    assert all(row[column].text.endswith("(2/3)") for row in table.rows)
+    assert all(record["ground_truth_n_expected"] == 3 for record in summary.as_json()["metrics"].values())
+    assert "Truth" not in [column.title for column in metrics_table(without_recordings(results)).columns]
 
 
 def without_recordings(results: RunResults) -> Summary:
     requests = tuple(replace(request, ground_truth=None) for request in results.requests)
     return summarise(replace(results, requests=requests))
+
+
+def test_recordings_count_in_the_progress_and_are_judged_on_resume(tmp_path: Path, recorded, caplog):
+    class Counter(Quiet):
+        def __init__(self):
+            self.totals: dict[str, int] = {}
+            self.done: dict[str, int] = {}
+
+        def start(self, phase: str, total: int) -> None:
+            self.totals[phase] = total
+
+        def advance(self, phase: str, amount: int) -> None:
+            self.done[phase] = self.done.get(phase, 0) + amount
+
+    for _ in range(2):
+        counter = Counter()
+        run(replace(CONFIG, limit=None), tmp_path / "run", counter)
+        assert counter.done == counter.totals == {"generate": 12, "select fake": 15, "judge fake:2": 15}
+        assert "the recording of 'r2' cannot be judged" in caplog.text
+        caplog.clear()
+
+
+def test_a_recording_in_memory_is_reported_too(tmp_path: Path, monkeypatch):
+    tone = np.sin(np.arange(16_000, dtype=np.float32) / 20)
+    request = Request(id="r", text="one two", ground_truth=Clip(tone / 2, 16_000))
+    suite = Suite(name="recorded@1", requests=(request,), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(replace(CONFIG, limit=None), tmp_path)
+    (result,) = read_run(tmp_path).requests
+    assert result.ground_truth.scores.keys() == {"fake", "fake:2"}
+
+
+def test_an_added_judge_hears_what_is_made_later(tmp_path: Path):
+    run(replace(CONFIG, n=2), tmp_path)
+    add_judges(tmp_path, ["fake:3"])
+    run(CONFIG, tmp_path)
+    assert frame(tmp_path)["fake:3#stray"].notna().all()
+
+
+def test_adding_a_judge_notes_what_it_was_done_with(tmp_path: Path, monkeypatch):
+    run(CONFIG, tmp_path)
+    monkeypatch.setattr("benchmarks.rescore.describe", lambda: {"tts_eval": "another"})
+    add_judges(tmp_path, ["fake:3"])
+    manifest = json.loads((tmp_path / "run.json").read_text())
+    assert manifest["provenance"] == {"tts_eval": "another"}
+    assert [entry["tts_eval"] for entry in manifest["earlier_provenance"]] == [__version__]
+
+
+def test_a_limit_beyond_the_suite_is_not_mentioned(tmp_path: Path, recorded):
+    run(replace(CONFIG, limit=10), tmp_path / "run")
+    assert read_run(tmp_path / "run").suite == "recorded@1"

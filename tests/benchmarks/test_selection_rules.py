@@ -32,8 +32,13 @@ def test_a_rule_is_judged_by_what_its_choice_scores_elsewhere(finished, capsys):
     assert set(record["rules"]) == {"fake", "fake:3"}
 
 
-def test_the_judge_may_not_choose(finished):
-    with pytest.raises(ConfigError, match="is the judge"):
+def test_rules_whose_verifiers_the_run_lacks_are_left_out(finished, capsys):
+    selection_rules.main([str(finished), "--judge", "fake:2#stray"])
+    assert f"{len(selection_rules.RULES)} rules were left out" in capsys.readouterr().out
+
+
+def test_the_judges_model_may_not_choose(finished):
+    with pytest.raises(ConfigError, match="the judge's own model"):
         selection_rules.main([str(finished), "--judge", "fake:2#stray", "--rule", "fake:2"])
 
 

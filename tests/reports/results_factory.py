@@ -28,7 +28,12 @@ WER = Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate", p
 SIMILARITY = Metric(name="similarity", higher_is_better=True, worst=0.0, protocol="ge2e@1")
 METRICS = tuple(
     JudgedMetric(
-        key=f"{verifier}/{metric.name}", verifier_key=verifier, metric=metric, judge=judge, selected_on=selected
+        key=f"{verifier}/{metric.name}",
+        verifier_key=verifier,
+        metric=metric,
+        judge=judge,
+        checkpoint=judge,
+        selected_on=selected,
     )
     for verifier, metric, judge, selected in (
         ("asr:tiny.en", WER, "whisper-tiny.en 1a5afae06a4d", False),

@@ -8,6 +8,7 @@ from results_factory import METRICS, make_results
 
 from reports.formatting import difference_text, gain_text, interval_text, number, percent
 from reports.markdown import render_markdown
+from reports.results import CandidateResult
 from reports.statistics import Interval
 from reports.summary import FEWEST_CLUSTERS, Summary, summarise
 from reports.tables import (
@@ -172,7 +173,7 @@ def test_no_verdict_from_a_handful_of_draws() -> None:
     enough = summarise(make_results(requests=40, speakers=FEWEST_CLUSTERS))
     assert texts(metrics_table(few), "Verdict") == ["too few"] * 3
     assert "too few" not in texts(metrics_table(enough), "Verdict")
-    assert "too few to say how sure" in headline(few)
+    assert "5 independent draws are too few to say how sure" in headline(few)
 
 
 def test_headline_says_that_candidates_are_missing() -> None:
@@ -194,3 +195,21 @@ def test_headline_of_a_run_in_which_nothing_could_be_judged() -> None:
     sentence = headline(summarise(replace(results, requests=silent)))
     assert "None of the 6 candidates could be judged" in sentence
     assert "0.00 %" not in sentence
+
+
+def test_a_judge_that_fails_everywhere_does_not_silence_the_others() -> None:
+    results = make_results(requests=40, speakers=0)
+    first = results.metrics[0].verifier_key
+    mute = Failure(FailureKind.NO_REFERENCE, "No prompt.")
+
+    def without(candidate: CandidateResult) -> CandidateResult:
+        score = candidate.scores.get(first)
+        scores = candidate.scores if score is None else candidate.scores | {first: replace(score, failure=mute)}
+        return replace(candidate, scores=scores)
+
+    requests = tuple(
+        replace(request, candidates=tuple(map(without, request.candidates))) for request in results.requests
+    )
+    sentence = headline(summarise(replace(results, requests=requests)))
+    assert results.metrics[1].verifier_key in sentence
+    assert "nothing to compare" not in sentence

@@ -1,11 +1,13 @@
 """The comparison: which reference, which failure, how often the encoder runs. The encoder is a stub."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tts_eval import ground_truth
 from tts_eval.audio import Clip, write_audio
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.types import FailureKind, Prompt
@@ -145,3 +147,12 @@ def test_missing_weights_name_the_command(argument, monkeypatch, tmp_path):
     monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="tts-eval fetch ge2e-resemblyzer"):
         create(argument)
+
+
+def test_a_recording_is_not_compared_with_itself(verifier, make_item):
+    item = make_item(level(0.5), ground_truth=level(0.5))
+    truth = replace(item, candidate=replace(item.candidate, index=ground_truth.INDEX))
+    assert only(verifier.score([truth])).failure.kind is FailureKind.NO_REFERENCE
+    prompted = make_item(level(0.5), prompt=Prompt(audio=level(0.9)), ground_truth=level(0.5))
+    truth = replace(prompted, candidate=replace(prompted.candidate, index=ground_truth.INDEX))
+    assert only(verifier.score([truth])).value == pytest.approx(np.cos(0.4), abs=1e-6)

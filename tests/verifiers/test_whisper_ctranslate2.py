@@ -13,7 +13,7 @@ from tts_eval.errors import WeightsError
 from tts_eval.text import load_protocol
 from verifiers import long_audio, whisper_ctranslate2
 from verifiers.recognition import RATE, Utterance
-from verifiers.whisper_ctranslate2 import CTranslate2Recogniser, exact_window, fast_window, load
+from verifiers.whisper_ctranslate2 import FAST, CTranslate2Recogniser, exact_window, fast_window, load
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +51,15 @@ def mean(transcript) -> float:
     return transcript.log_prob / transcript.tokens
 
 
-@pytest.mark.parametrize("seconds", [0.01, 1.0, 2.0, 3.9, 4.0, 4.1, 8.0, 8.1, 15.0, 27.0, 30.0])
-def test_fast_window_holds_the_clip_and_a_margin(seconds):
-    window = fast_window(seconds, "en")
-    assert window.frames >= min(100 * (seconds + 2), 3000)
-    assert window.frames >= 1000
-    assert window.frames < 3000 or seconds > 20
-    assert window.new_tokens <= 224
+@pytest.mark.parametrize(
+    ("seconds", "frames"),
+    [(0.01, 1600), (1.0, 1600), (8.0, 1600), (8.1, 1800), (15.0, 2400), (20.1, 3000), (27.0, 3000), (30.0, 3000)],
+)
+def test_fast_window_is_16_s_and_8_s_longer_than_the_clip(seconds, frames):
+    """Another rule gives other scores: it needs another `FAST`, so that no run mixes the two."""
+    assert fast_window(seconds, "en").frames == frames
+    assert fast_window(seconds, "en").new_tokens <= 224
+    assert FAST == "fast-16s"
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5, 3.0, 6.0, 10.0, 20.0])
@@ -91,7 +93,7 @@ def test_threads_and_number_type_reach_the_engine(monkeypatch, loaded):
     load("tiny.en", threads=8)
     assert {(named["device"], named["compute_type"]) for named in asked} == {("cpu", "int8")}
     assert [(named["inter_threads"], named["intra_threads"]) for named in asked] == [(1, 1), (2, 1), (4, 2)]
-    assert recogniser.judge == f"faster-whisper:tiny.en@{weights.fingerprint('whisper-tiny.en')}:int8:fast"
+    assert recogniser.judge == f"faster-whisper:tiny.en@{weights.fingerprint('whisper-tiny.en')}:int8:{FAST}"
 
 
 @pytest.mark.real
@@ -140,7 +142,7 @@ def test_exact_hears_what_faster_whisper_hears(loaded, data, speech):
     ]
     heard = exact.recognise(clips)
     assert [transcript.text for transcript in heard] == expected
-    assert exact.judge == fast.judge.replace(":fast", ":exact")
+    assert exact.judge == fast.judge.replace(f":{FAST}", ":exact")
     assert heard[0].log_prob != fast.recognise(clips[:1])[0].log_prob
 
 

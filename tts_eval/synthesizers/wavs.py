@@ -43,7 +43,7 @@ class WavsSynthesizer:
         started = time.perf_counter()
         stem = job.request.id
         folder = self._folder if job.index == 0 else self._folder / str(job.index)
-        if (folder / stem).resolve().parent != folder:
+        if Path(stem).name != stem or stem in ("", ".", ".."):
             return failed_candidate(job, FailureKind.MISSING, f"The id {stem!r} is not a plain file name.")
         path = find_audio(folder, stem)
         if path is None:

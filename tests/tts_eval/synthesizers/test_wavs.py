@@ -47,3 +47,12 @@ def test_an_id_cannot_leave_the_folder(tmp_path: Path, make_jobs):
 def test_a_folder_is_needed(spec):
     with pytest.raises(ConfigError, match="folder"):
         load_synthesizer(spec)
+
+
+def test_a_pool_may_lie_behind_a_link(tmp_path: Path, make_jobs):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "pool").mkdir()
+    write(tmp_path / "elsewhere" / "a.wav")
+    (tmp_path / "pool" / "1").symlink_to(tmp_path / "elsewhere")
+    made = load_synthesizer(f"wavs:{tmp_path / 'pool'}").generate(make_jobs([Request(id="a", text="x")], 2))
+    assert made[1].clip is not None
