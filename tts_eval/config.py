@@ -38,6 +38,12 @@ class RunConfig:
     n: int = 8
     """Candidates per request."""
     temperature: float = 1.0
+    top_p: float = 1.0
+    """Share of the probability that may be drawn from; 1 is all of it."""
+    top_k: int = 0
+    """Tokens that may be drawn; 0 is all of them."""
+    repetition_penalty: float = 1.0
+    """Above 1, tokens that were said already become less likely."""
     max_seconds: float = 30.0
     """Longest candidate; a longer one is cut and says `length`."""
     seed: int = 0
@@ -55,6 +61,9 @@ class RunConfig:
                 ("n", self.n >= 1, "1 or more"),
                 ("limit", self.limit is None or self.limit >= 1, "1 or more"),
                 ("temperature", 0.0 <= self.temperature <= 10.0, "a number from 0 to 10"),
+                ("top_p", 0.0 < self.top_p <= 1.0, "a share above 0, up to 1"),
+                ("top_k", self.top_k >= 0, "0 or more"),
+                ("repetition_penalty", 0.0 < self.repetition_penalty <= 10.0, "a number above 0, up to 10"),
                 ("max_seconds", 0.0 < self.max_seconds < float("inf"), "a positive number of seconds"),
                 ("seed", self.seed >= 0, "0 or more"),
                 ("fail_on", 0.0 <= self.fail_on <= 1.0, "a share from 0 to 1"),
@@ -68,7 +77,13 @@ class RunConfig:
 
 def sampling_of(config: RunConfig) -> Sampling:
     """How the run samples; part of every candidate's key, so it is made in this one place."""
-    return Sampling(temperature=config.temperature, max_seconds=config.max_seconds)
+    return Sampling(
+        temperature=config.temperature,
+        top_p=config.top_p,
+        top_k=config.top_k,
+        repetition_penalty=config.repetition_penalty,
+        max_seconds=config.max_seconds,
+    )
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:

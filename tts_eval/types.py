@@ -218,6 +218,48 @@ class Synthesizer(Protocol):
         ...
 
 
+class Generation(Protocol):
+    """A batch of live rows that a search advances, forks and drops."""
+
+    def advance(self, steps: int) -> None:
+        """Let every live row of every request say up to `steps` more steps, all rows in one model call per step."""
+        ...
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order; a row named twice is forked, and its copies get fresh seeds."""
+        ...
+
+    def audio(self) -> list[Candidate]:
+        """What each row says so far; only what is new is decoded. A live row says `length`, as if it were cut here."""
+        ...
+
+    def finished(self) -> list[FinishReason | None]:
+        """How each row ended; None for a live one."""
+        ...
+
+    @property
+    def spent(self) -> Cost:
+        """What all rows have cost together, dropped ones too; work that rows share counts once."""
+        ...
+
+
+class StepSynthesizer(Synthesizer, Protocol):
+    """A synthesizer whose candidates grow step by step."""
+
+    @property
+    def step_seconds(self) -> float:
+        """Audio per step."""
+        ...
+
+    def begin(self, jobs: Sequence[Job]) -> Generation:
+        """A generation whose row i is `jobs[i]`.
+
+        Raises:
+            SynthesisError: one of them cannot be made; nothing has been generated.
+        """
+        ...
+
+
 class Verifier(Protocol):
     """Judges candidates."""
 

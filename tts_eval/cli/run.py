@@ -37,6 +37,17 @@ def run_command(
         float | None,
         typer.Option(show_default=_default("temperature"), help="Sampling temperature; 1 is the model's own."),
     ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(show_default=_default("top_p"), help="Draw from the likeliest tokens with this probability."),
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(show_default=_default("top_k"), help="Draw from so many likeliest tokens; 0 is all.")
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(show_default=_default("repetition_penalty"), help="Above 1, said tokens become less likely."),
+    ] = None,
     max_seconds: Annotated[
         float | None, typer.Option(show_default=_default("max_seconds"), help="Longest candidate.")
     ] = None,
@@ -64,6 +75,9 @@ def run_command(
         "strategy": strategy,
         "n": n,
         "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "repetition_penalty": repetition_penalty,
         "max_seconds": max_seconds,
         "seed": seed,
         "verifier": verifier,

@@ -32,6 +32,13 @@ def synth_command(
     verifier: Annotated[str, typer.Option(help="Selection rule.")] = DEFAULTS.verifier,
     strategy: Annotated[str, typer.Option(help="How the budget is spent.")] = DEFAULTS.strategy,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = DEFAULTS.temperature,
+    top_p: Annotated[
+        float, typer.Option(help="Draw from the likeliest tokens with this probability.")
+    ] = DEFAULTS.top_p,
+    top_k: Annotated[int, typer.Option(help="Draw from so many likeliest tokens; 0 is all.")] = DEFAULTS.top_k,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1, said tokens become less likely.")
+    ] = DEFAULTS.repetition_penalty,
     max_seconds: Annotated[float, typer.Option(help="Longest candidate.")] = DEFAULTS.max_seconds,
     seed: Annotated[int, typer.Option(help="All randomness follows from it.")] = DEFAULTS.seed,
     language: Annotated[str, typer.Option(help="Language of the text.")] = "en",
@@ -54,6 +61,9 @@ def synth_command(
             "verifier": verifier,
             "strategy": strategy,
             "temperature": temperature,
+            "top_p": top_p,
+            "top_k": top_k,
+            "repetition_penalty": repetition_penalty,
             "max_seconds": max_seconds,
             "seed": seed,
         }

@@ -11,6 +11,16 @@ synthesizers: Registry[Callable[[str], Synthesizer]] = Registry(
     "synthesizer", "synthesizers", entry_point_group="tts_eval.synthesizers"
 )
 synthesizers.add("piper", "tts_eval.synthesizers.piper:create", "VITS voices; piper or piper:VOICE.onnx[@SPEAKER]")
+synthesizers.add(
+    "llasa",
+    "tts_eval.synthesizers.llasa.synthesizer:create",
+    "checkpoints in Llasa's format; llasa:FOLDER_OR_HUB_ID[@REVISION][,device=...,dtype=...,codec=...,chunk=on,rows=N]",
+)
+synthesizers.add(
+    "codec-resynthesis",
+    "tts_eval.synthesizers.codec_resynthesis:create",
+    "the true recording through a codec, as a ceiling; codec-resynthesis[:FOLDER_OR_HUB_ID]",
+)
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 

@@ -1,0 +1,79 @@
+"""The ceiling of every model that speaks through a codec: the true recording, encoded and decoded.
+
+`codec-resynthesis` is X-Codec-2 from the hub, `codec-resynthesis:FOLDER_OR_HUB_ID[@REVISION][,device=cuda]`
+any codec that `llasa` can use. Every candidate of a request is the same, whatever its seed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tts_eval.audio import Clip, load_clip
+from tts_eval.errors import AudioError
+from tts_eval.synthesizers.failed import failed_candidate
+from tts_eval.synthesizers.llasa.checkpoint import CheckpointNotes
+from tts_eval.synthesizers.llasa.options import parse_options
+from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
+
+if TYPE_CHECKING:
+    from tts_eval.synthesizers.codec import Codec
+
+
+def create(argument: str) -> CodecResynthesis:
+    """The codec that `codec-resynthesis:ARGUMENT` names.
+
+    Raises:
+        ConfigError: the options are wrong.
+        WeightsError: the codec cannot be used.
+    """
+    name, comma, settings = argument.partition(",")
+    options = parse_options(f"{name.strip() or CheckpointNotes().codec}{comma}{settings}")
+    from tts_eval.synthesizers.llasa import loading
+
+    device, _ = loading.choose_device(options.device, "")
+    loaded = loading.load_codec(options.source, device)
+    return CodecResynthesis(loaded.codec, f"{loaded.revision}+{device.type}")
+
+
+class CodecResynthesis:
+    """Encodes and decodes the ground truth."""
+
+    name = "codec-resynthesis"
+
+    def __init__(self, codec: Codec, revision: str) -> None:
+        self._codec = codec
+        self.revision = revision
+
+    def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
+        """One candidate per job; a request without a recording gives a failed one."""
+        return [self._candidate(job) for job in jobs]
+
+    def _candidate(self, job: Job) -> Candidate:
+        import torch
+
+        started = time.perf_counter()
+        if job.request.ground_truth is None:
+            message = f"Request '{job.request.id}' has no ground-truth recording to encode."
+            return failed_candidate(job, FailureKind.MISSING, message)
+        try:
+            truth = load_clip(job.request.ground_truth)
+        except AudioError as error:
+            return failed_candidate(job, FailureKind.UNREADABLE, str(error))
+        with torch.inference_mode():
+            reference = self._codec.encode(truth)
+            audio = self._codec.decode(reference.frames[None], [reference])[0].float().cpu().numpy()
+        samples = audio[: len(truth.at(self._codec.rate))].clip(-1.0, 1.0).astype(np.float32)
+        clip = Clip(samples, self._codec.rate)
+        return Candidate(
+            index=job.index,
+            seed=job.seed,
+            sampling=job.sampling,
+            finish=FinishReason.EOS,
+            clip=clip,
+            tokens=reference.frames.cpu().numpy(),
+            cost=Cost(audio_seconds=clip.seconds, generator_seconds=time.perf_counter() - started),
+        )

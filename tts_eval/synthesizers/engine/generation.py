@@ -1,0 +1,197 @@
+"""A batch of live rows that a search can advance, fork, drop and listen to.
+
+Rows are numbered as the caller sees them; slots are where live rows lie in memory. A row that has
+come to its end gives up its slot at once, and the last live row moves into the gap, so every step
+runs live rows only (on a GPU the gap closes when it is next looked at).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tts_eval.audio import Clip
+from tts_eval.synthesizers.engine.head import Start
+from tts_eval.synthesizers.engine.speech import Settled, Utterance, listen
+from tts_eval.synthesizers.engine.steps import Workspace
+from tts_eval.types import Candidate, Cost, FinishReason
+
+if TYPE_CHECKING:
+    from tts_eval.synthesizers.engine.engine import Engine
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """What is known of one row."""
+
+    start: Start
+    seed: int
+    slot: int
+    frames: tuple[np.ndarray, ...] = ()
+    steps: int = 0
+    finish: FinishReason | None = None
+    settled: Settled = field(default_factory=Settled)
+    clip: Clip | None = None
+    """Audio of a row that is over, once somebody asked for it."""
+    seconds: float = 0.0
+
+    def said(self) -> np.ndarray:
+        """All frames so far."""
+        return np.concatenate(self.frames) if self.frames else np.zeros(0, dtype=np.int64)
+
+
+def forked_seed(seed: int, fork: int, copy: int) -> int:
+    """Seed of the `copy`-th copy (1, 2 ...) that the `fork`-th selection made of a row."""
+    digest = hashlib.blake2b(f"{seed}\x1ffork\x1f{fork}\x1f{copy}".encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") >> 1
+
+
+class RowGeneration:
+    """The `Generation` of every model that the engine runs; begun by `Engine.begin`."""
+
+    def __init__(self, engine: Engine, workspace: Workspace, rows: Sequence[Row], column: int, seconds: float) -> None:
+        self._engine = engine
+        self._workspace = workspace
+        self._rows = list(rows)
+        self._live = sorted(self._rows, key=lambda row: row.slot)
+        """Live rows by slot."""
+        self._clock = 0
+        """Steps that live rows have made."""
+        self._column = column
+        """Where the next step is written."""
+        self._forks = 0
+        openings = {id(row.start.opening): row.start.opening for row in rows}
+        prefill = sum(engine.prefill_flops(opening) for opening in openings.values())
+        self._spent = Cost(flops=prefill)
+        self._charge(seconds, self._rows)
+
+    @property
+    def spent(self) -> Cost:
+        """What all rows have cost together, dropped ones too; shared work counts once."""
+        return self._spent
+
+    def finished(self) -> list[FinishReason | None]:
+        """How each row ended; None for a live one."""
+        return [row.finish for row in self._rows]
+
+    @torch.inference_mode()
+    def advance(self, steps: int) -> None:
+        """Let every live row say up to `steps` more steps."""
+        while steps > 0 and self._live:
+            started = time.perf_counter()
+            rows = list(self._live)
+            controls = self._workspace.rows.prepare([row.start.job for row in rows])
+            most = min(steps, *(row.start.limit - row.steps for row in rows))
+            made = self._workspace.run(len(rows), self._clock, self._column, most, controls)
+            said = self._workspace.rows.collect(len(rows), self._clock, self._clock + made)
+            for row, (frames, ended) in zip(rows, said, strict=True):
+                self._extend(row, frames, ended, made)
+            self._clock += made
+            self._column += made
+            steps -= made
+            self._compact()
+            self._charge(time.perf_counter() - started, rows)
+
+    @torch.inference_mode()
+    def select(self, rows: Sequence[int]) -> None:
+        """Go on with these rows, in this order; a row named twice is forked, and its copies get fresh seeds."""
+        strange = [row for row in rows if not 0 <= row < len(self._rows)]
+        if strange:
+            raise ValueError(f"There is no row {strange[0]}; expected numbers from 0 to {len(self._rows) - 1}.")
+        self._forks += 1
+        copies: Counter[int] = Counter()
+        chosen = []
+        for index in rows:
+            row = replace(self._rows[index])
+            if copies[index] and row.finish is None:
+                row.seed = forked_seed(row.seed, self._forks, copies[index])
+            copies[index] += 1
+            chosen.append(row)
+        self._rows = chosen
+        self._place([row for row in chosen if row.finish is None])
+
+    @torch.inference_mode()
+    def audio(self) -> list[Candidate]:
+        """What each row says so far; a live row says `length`, as if it were cut here."""
+        started = time.perf_counter()
+        unheard = [row for row in self._rows if row.clip is None]
+        utterances = [
+            Utterance(row.start.opening.reference, row.said(), row.settled, row.finish is not None) for row in unheard
+        ]
+        codec = self._engine.codec
+        clips: dict[int, Clip] = {}
+        for row, heard in zip(unheard, listen(codec, self._engine.device, utterances), strict=True):
+            row.settled = heard.settled
+            clips[id(row)] = Clip(heard.samples, codec.rate)
+            if row.finish is not None:
+                row.clip = clips[id(row)]
+        self._charge(time.perf_counter() - started, unheard)
+        return [self._candidate(row, row.clip or clips[id(row)]) for row in self._rows]
+
+    def _extend(self, row: Row, frames: np.ndarray, ended: bool, made: int) -> None:
+        before = self._engine.row_flops(row.start, row.steps)
+        row.frames = (*row.frames, frames)
+        row.steps += len(frames) + 1 if ended else made
+        if ended:
+            row.finish = FinishReason.EOS
+        elif row.steps >= row.start.limit:
+            row.finish = FinishReason.LENGTH
+        flops = self._engine.row_flops(row.start, row.steps) - before
+        self._spent += Cost(tokens=len(frames) + ended, flops=flops)
+
+    def _compact(self) -> None:
+        """Close the gaps that finished rows leave."""
+        for slot in range(len(self._live) - 1, -1, -1):
+            if self._live[slot].finish is None:
+                continue
+            last = self._live.pop()
+            if slot < len(self._live):
+                self._workspace.move(last.slot, slot, self._column)
+                last.slot = slot
+                self._live[slot] = last
+
+    def _place(self, live: list[Row]) -> None:
+        """Give the live rows the first slots, with all that belongs to them."""
+        sources = [row.slot for row in live]
+        workspace = self._workspace
+        if len(live) > workspace.slots:
+            workspace = self._engine.lease(self, len(live), workspace.columns, workspace.steps)
+            for slot, row in enumerate(live):
+                workspace.rows.assign(slot, row.start)
+        if workspace is not self._workspace or sources != list(range(len(live))):
+            index = torch.tensor(sources, dtype=torch.long, device=self._engine.device)
+            with torch.inference_mode():
+                workspace.gather(self._workspace, index, self._column)
+        for slot, row in enumerate(live):
+            row.slot = slot
+            # Even the first of several copies: its slot may hold the seed of a sibling.
+            workspace.rows.reseed(slot, row.seed)
+        self._workspace = workspace
+        self._live = live
+
+    def _charge(self, seconds: float, rows: Sequence[Row]) -> None:
+        self._spent += Cost(generator_seconds=seconds)
+        for row in rows:
+            row.seconds += seconds / len(rows)
+
+    def _candidate(self, row: Row, clip: Clip) -> Candidate:
+        job = row.start.job
+        flops = self._engine.row_flops(row.start, row.steps)
+        if job.index == 0:  # once per request, and the same whichever rows share the batch
+            flops += self._engine.prefill_flops(row.start.opening)
+        return Candidate(
+            index=job.index,
+            seed=row.seed,
+            sampling=job.sampling,
+            finish=row.finish or FinishReason.LENGTH,
+            clip=clip,
+            tokens=row.said(),
+            cost=Cost(tokens=row.steps, audio_seconds=clip.seconds, generator_seconds=row.seconds, flops=flops),
+        )

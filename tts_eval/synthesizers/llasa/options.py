@@ -1,0 +1,85 @@
+"""What stands after `llasa:`: SOURCE[@REVISION][,KEY=VALUE ...].
+
+SOURCE is a checkpoint folder or a name on the Hugging Face hub. Keys: `device` (cpu, cuda, cuda:1;
+default cuda where there is one), `dtype` (default float32 on a CPU, bfloat16 on a GPU), `codec` (folder
+or hub name, `@REVISION` too), `chunk` (on: long texts are cut at sentence ends), `rows` (most rows
+of a batch; default what the memory holds).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from tts_eval.errors import ConfigError
+
+DTYPES = ("float32", "bfloat16", "float16")
+EXAMPLE = "llasa:HKUSTAudio/Llasa-1B@main,device=cuda,dtype=bfloat16"
+
+
+class Source(NamedTuple):
+    """A folder, or a hub name with a revision ("" is the newest)."""
+
+    name: str
+    revision: str
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Split NAME@REVISION; a folder may have an @ in its name."""
+        name, _, revision = text.partition("@")
+        return cls(text, "") if Path(text).expanduser().exists() else cls(name, revision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LlasaOptions:
+    """A parsed spec; "" and None leave the choice to the checkpoint and the machine."""
+
+    source: Source
+    codec: Source | None = None
+    device: str = ""
+    dtype: str = ""
+    chunk: bool = False
+    rows: int | None = None
+
+
+_KEYS: dict[str, tuple[Callable[[str], bool], str]] = {
+    "codec": (bool, "a folder or hub name"),
+    "device": (lambda value: bool(re.fullmatch(r"cpu|cuda(:\d+)?", value)), "cpu, cuda or cuda:NUMBER"),
+    "dtype": (lambda value: value in DTYPES, ", ".join(DTYPES)),
+    "chunk": (lambda value: value in ("on", "off"), "on or off"),
+    "rows": (lambda value: value.isdigit() and int(value) > 0, "1 or more"),
+}
+
+
+def parse_options(argument: str) -> LlasaOptions:
+    """The options that `llasa:ARGUMENT` gives.
+
+    Raises:
+        ConfigError: no source, or unknown or impossible options; all of them are listed.
+    """
+    source, *settings = (part.strip() for part in argument.split(","))
+    problems = [] if source else [f"Synthesizer 'llasa' needs a checkpoint: {EXAMPLE}."]
+    values: dict[str, str] = {}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in _KEYS:
+            matches = difflib.get_close_matches(key, list(_KEYS), n=1)
+            hint = f"Did you mean '{matches[0]}'?" if matches else f"Expected one of: {', '.join(_KEYS)}."
+            problems.append(f"Unknown option '{key}' in 'llasa:{argument}'. {hint}")
+        elif not _KEYS[key][0](value):
+            problems.append(f"{key} is '{value}' in 'llasa:{argument}'; expected {_KEYS[key][1]}.")
+        values[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return LlasaOptions(
+        source=Source.parse(source),
+        codec=Source.parse(values["codec"]) if "codec" in values else None,
+        device=values.get("device", ""),
+        dtype=values.get("dtype", ""),
+        chunk=values.get("chunk") == "on",
+        rows=int(values["rows"]) if "rows" in values else None,
+    )
