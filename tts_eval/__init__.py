@@ -24,6 +24,7 @@ _EXPORTS = {
     "Failure": "tts_eval.types",
     "FailureKind": "tts_eval.types",
     "FinishReason": "tts_eval.types",
+    "Generation": "tts_eval.types",
     "Item": "tts_eval.types",
     "Job": "tts_eval.types",
     "Judgement": "verifiers.judging",
@@ -45,6 +46,7 @@ _EXPORTS = {
     "Score": "tts_eval.types",
     "score_items": "verifiers.judging",
     "StoreError": "tts_eval.errors",
+    "StepSynthesizer": "tts_eval.types",
     "Strategy": "search.strategy",
     "Suite": "benchmarks.suite",
     "Synthesizer": "tts_eval.types",
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
         Failure,
         FailureKind,
         FinishReason,
+        Generation,
         Item,
         Job,
         Metric,
@@ -82,6 +85,7 @@ if TYPE_CHECKING:
         Request,
         Sampling,
         Score,
+        StepSynthesizer,
         Synthesizer,
         Verifier,
     )
@@ -90,9 +94,10 @@ if TYPE_CHECKING:
 
 __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks names up
     "AudioError", "BestOfN", "Budget", "Candidate", "Clip", "ConfigError", "Cost", "DataError", "Failure",
-    "FailureKind", "FinishReason", "Item", "Job", "Judgement", "load_protocol", "load_suite",
+    "FailureKind", "FinishReason", "Generation", "Item", "Job", "Judgement", "load_protocol", "load_suite",
     "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
-    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StoreError",
+    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StepSynthesizer",
+    "StoreError",
     "Strategy", "Suite", "Synthesizer", "TTSEvalError", "Verifier", "write_audio", "write_report",
 ]  # fmt: skip
 

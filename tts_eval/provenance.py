@@ -13,7 +13,8 @@ from tts_eval.execution import available_cores
 
 PACKAGES = (
     "numpy", "pandas", "soxr", "soundfile", "jiwer", "whisper-normalizer", "zhon", "ctranslate2", "faster-whisper",
-    "tokenizers", "openai-whisper", "onnxruntime", "onnx", "piper-tts", "torch", "torchaudio", "webrtcvad-wheels",
+    "tokenizers", "openai-whisper", "onnxruntime", "onnx", "piper-tts", "torch", "torchaudio", "transformers",
+    "webrtcvad-wheels",
 )  # fmt: skip
 
 

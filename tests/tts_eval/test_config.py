@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from tts_eval.config import RunConfig, as_dict, parse_config, read_yaml
+from tts_eval.config import RunConfig, as_dict, parse_config, read_yaml, sampling_of
 from tts_eval.errors import ConfigError
+from tts_eval.types import Sampling
 
 
 def test_every_mistake_is_reported_at_once():
@@ -24,6 +25,19 @@ def test_every_mistake_is_reported_at_once():
 def test_impossible_temperatures_are_refused(temperature):
     with pytest.raises(ConfigError, match="temperature"):
         RunConfig(temperature=temperature)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("top_p", 0.0), ("top_p", 1.1), ("top_k", -1), ("repetition_penalty", 0.0)]
+)
+def test_impossible_sampling_is_refused(setting, value):
+    with pytest.raises(ConfigError, match=f"{setting} is {value}"):
+        RunConfig(**{setting: value})
+
+
+def test_every_setting_of_the_sampling_arrives():
+    chosen = {"temperature": 0.7, "top_p": 0.9, "top_k": 40, "repetition_penalty": 1.2, "max_seconds": 9.0}
+    assert sampling_of(parse_config(chosen)) == Sampling(**chosen)
 
 
 def test_values_round_trip_through_plain_data():

@@ -102,7 +102,12 @@ def _checks() -> Iterator[Check]:
     yield from _shadowing()
     for asset in weights.ASSETS:
         yield _weights(asset)
-    for package, extra in (("piper", "piper"), ("onnx", "piper"), ("whisper", "openai-whisper")):
+    for package, extra in (
+        ("piper", "piper"),
+        ("onnx", "piper"),
+        ("whisper", "openai-whisper"),
+        ("transformers", "llasa"),
+    ):
         here = find_spec(package) is not None
         finding = "installed" if here else f"not installed; optional: pip install 'tts-eval-harness[{extra}]'"
         yield Check(f"package {package}", True, finding)

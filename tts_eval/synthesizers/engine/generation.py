@@ -107,15 +107,18 @@ class RowGeneration:
             raise ValueError(f"There is no row {strange[0]}; expected numbers from 0 to {len(self._rows) - 1}.")
         self._forks += 1
         copies: Counter[int] = Counter()
-        chosen = []
+        chosen, forks = [], []
         for index in rows:
             row = replace(self._rows[index])
             if copies[index] and row.finish is None:
                 row.seed = forked_seed(row.seed, self._forks, copies[index])
+                forks.append(row)
             copies[index] += 1
             chosen.append(row)
         self._rows = chosen
         self._place([row for row in chosen if row.finish is None])
+        for row in forks:
+            self._workspace.rows.reseed(row.slot, row.seed)
 
     @torch.inference_mode()
     def audio(self) -> list[Candidate]:
@@ -171,8 +174,6 @@ class RowGeneration:
                 workspace.gather(self._workspace, index, self._column)
         for slot, row in enumerate(live):
             row.slot = slot
-            # Even the first of several copies: its slot may hold the seed of a sibling.
-            workspace.rows.reseed(slot, row.seed)
         self._workspace = workspace
         self._live = live
 

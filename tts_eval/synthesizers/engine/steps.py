@@ -8,7 +8,8 @@ used again by the next batch that fits into it.
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,12 +18,22 @@ from tts_eval.synthesizers.engine.cache import Index, KVCache
 from tts_eval.synthesizers.engine.head import HeadRows, StepHead
 from tts_eval.synthesizers.engine.transformer import Transformer
 
+logger = logging.getLogger(__name__)
+
 COLUMN_BUCKET = 128
 """Graphs look at a multiple of so many columns."""
 ROW_BUCKETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 GRAPH_STEPS = 16
 """Steps between two looks at what a GPU has said: a row may run on so long after its end."""
 WARM_UP = 2
+
+
+class Replayed(Protocol):
+    """A captured step."""
+
+    def replay(self) -> None:
+        """Do it again."""
+        ...
 
 
 class Workspace:
@@ -36,7 +47,10 @@ class Workspace:
         self.inputs = torch.zeros(slots, transformer.shape.width, device=device, dtype=dtype)
         self.positions = torch.zeros(slots, dtype=torch.long, device=device)
         self._transformer = transformer
-        self._graphs: dict[tuple[int, int, object], torch.cuda.CUDAGraph] = {}
+        self._uses_graphs = device.type == "cuda"
+        self._graphs: dict[tuple[int, int, object], Replayed] = {}
+        self._pool: Any = torch.cuda.graph_pool_handle() if self._uses_graphs else None
+        """Memory that the graphs of this workspace share: only one of them runs at a time."""
         self._clock = torch.zeros(1, dtype=torch.long, device=device)
         self._column = torch.zeros(1, dtype=torch.long, device=device)
 
@@ -71,8 +85,14 @@ class Workspace:
 
         Stops early where looking costs nothing (a CPU) and some row has come to its end.
         """
-        if self.inputs.is_cuda:
-            return self._run_graphs(live, clock, column, min(steps, GRAPH_STEPS), controls)
+        if self._uses_graphs:
+            try:
+                return self._run_graphs(live, clock, column, min(steps, GRAPH_STEPS), controls)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:  # of a capture: some driver or kernel that graphs cannot hold
+                logger.warning("no CUDA graph could be captured (%s); going on without, more slowly", error)
+                self._uses_graphs = False
         for done in range(steps):
             self._step(live, clock + done, column + done, column + done + 1)
             if self.rows.any_ended(live, clock + done):
@@ -88,20 +108,29 @@ class Workspace:
         torch.add(self.positions[:live], 1, out=self.positions[:live]).clamp_(max=self._transformer.positions - 1)
 
     def _run_graphs(self, live: int, clock: int, column: int, steps: int, controls: object) -> int:
+        """All steps without a look at the results; graphs that are missing are captured before the first of them."""
         rows = min(next((size for size in ROW_BUCKETS if size >= live), live), self.slots)
+        lengths = [min(-(-(column + done + 1) // COLUMN_BUCKET) * COLUMN_BUCKET, self.columns) for done in range(steps)]
         self._clock.fill_(clock)
         self._column.fill_(column)
-        for done in range(steps):
-            length = min(-(-(column + done + 1) // COLUMN_BUCKET) * COLUMN_BUCKET, self.columns)
-            key = (rows, length, controls)
-            if key not in self._graphs:
-                self._graphs[key] = self._capture(rows, length)
-            self._graphs[key].replay()
+        for length in dict.fromkeys(lengths):
+            if (rows, length, controls) not in self._graphs:
+                self._graphs[rows, length, controls] = self._capture(rows, length)
+        for length in lengths:
+            self._graphs[rows, length, controls].replay()
         return steps
 
-    def _capture(self, rows: int, length: int) -> torch.cuda.CUDAGraph:
+    def _capture(self, rows: int, length: int) -> Replayed:
         """A graph of one step that also moves the clock and the column on."""
         saved = [tensor.clone() for tensor in (*self.slot_tensors, self._clock, self._column)]
+        try:
+            return self._captured(rows, length)
+        finally:
+            # The warm-up wrote this step's column of the cache, which the replay writes again; the rest is put back.
+            for tensor, value in zip((*self.slot_tensors, self._clock, self._column), saved, strict=True):
+                tensor.copy_(value)
+
+    def _captured(self, rows: int, length: int) -> Replayed:
         make_stream: Any = torch.cuda.Stream
         stream = make_stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -110,11 +139,11 @@ class Workspace:
                 self._step(rows, self._clock, self._column, length)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._step(rows, self._clock, self._column, length)
-            self._clock += 1
-            self._column += 1
-        # The warm-up wrote this step's column of the cache, which the replay writes again; the rest is put back.
-        for tensor, value in zip((*self.slot_tensors, self._clock, self._column), saved, strict=True):
-            tensor.copy_(value)
+        with torch.cuda.graph(graph, pool=self._pool):
+            self._graph_step(rows, length)
         return graph
+
+    def _graph_step(self, rows: int, length: int) -> None:
+        self._step(rows, self._clock, self._column, length)
+        self._clock += 1
+        self._column += 1

@@ -8,8 +8,10 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from tts_eval.synthesizers import load_synthesizer
 from tts_eval.synthesizers.engine.generation import forked_seed
 from tts_eval.synthesizers.engine.sampling import Controls, Settings, choose, uniforms
+from tts_eval.synthesizers.engine.steps import COLUMN_BUCKET, ROW_BUCKETS, Workspace
 from tts_eval.synthesizers.llasa.format import SPEECH_END, speech_token
 from tts_eval.types import FinishReason, Job, Sampling
 
@@ -239,3 +241,71 @@ def test_out_of_memory_halves_the_batch_and_goes_on(llasa, requests, jobs_for, m
     monkeypatch.setattr(engine, "_most_rows", None)
     assert tokens(llasa.generate(jobs)) == expected
     assert sizes == [9, 4, 2, 2, 2, 2, 1]
+
+
+class StepsLikeAGraph:
+    """What a captured CUDA graph does, without one: positions are read from tensors at every replay."""
+
+    def __init__(self, workspace, rows, length):
+        self._work = lambda: workspace._graph_step(rows, length)
+
+    def replay(self):
+        self._work()
+
+
+@pytest.fixture
+def graphed(llasa, monkeypatch):
+    """The way of a GPU, on a CPU: buckets of rows and columns, rows that run on beyond their end."""
+    captured = []
+
+    def capture(self, rows, length):
+        captured.append((rows, length))
+        return StepsLikeAGraph(self, rows, length)
+
+    make = Workspace.__init__
+
+    def init(self, *arguments):
+        make(self, *arguments)
+        self._uses_graphs = True
+
+    monkeypatch.setattr(Workspace, "__init__", init)
+    monkeypatch.setattr(Workspace, "_capture", capture)
+    llasa._engine._release()
+    yield captured
+    llasa._engine._release()
+
+
+def test_the_way_of_a_gpu_says_the_same(llasa, requests, jobs_for, graphed, monkeypatch):
+    def steered(jobs):
+        generation = llasa.begin(jobs)
+        generation.advance(7)
+        generation.select([0, *range(len(jobs)), 3, 3])
+        generation.advance(23)
+        return tokens(generation.audio()), generation.finished(), generation.spent.tokens
+
+    jobs = [*jobs_for(requests, 3, max_seconds=1.5), *jobs_for(requests, 1, SAMPLINGS[2], max_seconds=1.0)]
+    on_gpu = tokens(llasa.generate(jobs)), steered(jobs)
+    assert len(graphed) == len(set(graphed)) > 2, "each graph is captured once, and used by both generations"
+    assert all(rows in (*ROW_BUCKETS, len(jobs) + 3) and length % COLUMN_BUCKET == 0 for rows, length in graphed)
+    monkeypatch.undo()
+    llasa._engine._release()
+    assert (tokens(llasa.generate(jobs)), steered(jobs)) == on_gpu
+
+
+def test_a_graph_that_cannot_be_captured_is_done_without(llasa, requests, jobs_for, graphed, monkeypatch, caplog):
+    def fail(self, rows, length):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    jobs = jobs_for(requests, 2)
+    expected = tokens(llasa.generate(jobs))
+    monkeypatch.setattr(Workspace, "_capture", fail)
+    llasa._engine._release()
+    assert tokens(llasa.generate(jobs)) == expected
+    assert caplog.text.count("no CUDA graph could be captured") == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_greedy_tokens_on_a_gpu_equal_those_on_a_cpu(llasa, checkpoint, requests, jobs_for):
+    jobs = jobs_for(requests, 2, Sampling(temperature=0.0))
+    on_gpu = load_synthesizer(f"llasa:{checkpoint},device=cuda,dtype=float32")
+    assert tokens(on_gpu.generate(jobs)) == tokens(llasa.generate(jobs))

@@ -1,16 +1,13 @@
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from llasa_checkpoints import save_codec
 
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.types import FailureKind, FinishReason, Request
-
-sys.path.insert(0, str(Path(__file__).parent / "llasa"))
-from llasa_checkpoints import save_codec
 
 
 @pytest.fixture(scope="module")
