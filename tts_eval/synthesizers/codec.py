@@ -69,7 +69,7 @@ class Codec(Protocol):
 
 
 codecs: Registry[Callable[[Path, torch.device], Codec]] = Registry("codec", "codecs")
-"""By the `model_type` in the config.json of the codec's folder."""
+"""By the `model_type` (or `format`) in the config.json of the codec's folder."""
 codecs.add("xcodec2", "tts_eval.synthesizers.llasa.xcodec2:load", "X-Codec-2, 50 codes a second at 16 kHz")
 
 

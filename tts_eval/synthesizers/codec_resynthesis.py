@@ -31,7 +31,8 @@ def create(argument: str) -> CodecResynthesis:
         WeightsError: the codec cannot be used.
     """
     name, comma, settings = argument.partition(",")
-    options = parse_options(f"{name.strip() or CheckpointNotes().codec}{comma}{settings}")
+    argument = f"{name.strip() or CheckpointNotes().codec}{comma}{settings}"
+    options = parse_options(argument, CodecResynthesis.name, ["device"])
     from tts_eval.synthesizers.llasa import loading
 
     device, _ = loading.choose_device(options.device, "")

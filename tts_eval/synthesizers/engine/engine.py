@@ -82,7 +82,7 @@ class Engine:
             for index, slot in zip(indices, mine, strict=True):
                 workspace.rows.assign(slot, starts[index])
                 slots[index] = slot
-        rows = [Row(start, start.job.seed, slots[index]) for index, start in enumerate(starts)]
+        rows = [Row(start, start.job.seed, slots[index], (self.head.silence,)) for index, start in enumerate(starts)]
         generation = RowGeneration(self, workspace, rows, end, time.perf_counter() - started)
         weakref.finalize(generation, self._give_back, workspace)
         return generation

@@ -34,7 +34,7 @@ class Row:
     start: Start
     seed: int
     slot: int
-    frames: tuple[np.ndarray, ...] = ()
+    frames: tuple[np.ndarray, ...]
     steps: int = 0
     finish: FinishReason | None = None
     settled: Settled = field(default_factory=Settled)
@@ -44,7 +44,7 @@ class Row:
 
     def said(self) -> np.ndarray:
         """All frames so far."""
-        return np.concatenate(self.frames) if self.frames else np.zeros(0, dtype=np.int64)
+        return np.concatenate(self.frames)
 
 
 def forked_seed(seed: int, fork: int, copy: int) -> int:
@@ -170,8 +170,7 @@ class RowGeneration:
                 workspace.rows.assign(slot, row.start)
         if workspace is not self._workspace or sources != list(range(len(live))):
             index = torch.tensor(sources, dtype=torch.long, device=self._engine.device)
-            with torch.inference_mode():
-                workspace.gather(self._workspace, index, self._column)
+            workspace.gather(self._workspace, index, self._column)
         for slot, row in enumerate(live):
             row.slot = slot
         self._workspace = workspace

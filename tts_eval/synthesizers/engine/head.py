@@ -92,6 +92,11 @@ class StepHead(Protocol):
         """Memory for `slots` rows of at most `steps` steps."""
         ...
 
+    @property
+    def silence(self) -> np.ndarray:
+        """What a row has said before its first step: no frames, of the right kind."""
+        ...
+
     def flops(self) -> float:
         """FLOPs of one step of one row."""
         ...

@@ -36,6 +36,11 @@ class TokenHead:
         """Memory for `slots` rows of at most `steps` tokens."""
         return TokenRows(self, slots, steps)
 
+    @property
+    def silence(self) -> np.ndarray:
+        """No codes."""
+        return np.zeros(0, dtype=np.int64)
+
     def flops(self) -> float:
         """FLOPs of one step of one row."""
         return 2.0 * self.output.numel()

@@ -84,13 +84,14 @@ def load(options: LlasaOptions) -> Loaded:
 
 
 def load_codec(source: Source, device: torch.device) -> LoadedCodec:
-    """The codec in a folder or on the hub, by the `model_type` of its config.json.
+    """The codec in a folder or on the hub, by the `model_type` (or `format`) that its config.json names.
 
     Raises:
         WeightsError: it cannot be had, or nobody knows its kind.
     """
     folder = find_checkpoint(source, "codec")
-    kind = str(read_json(folder / "config.json").get("model_type", ""))
+    config = read_json(folder / "config.json")
+    kind = str(config.get("model_type") or config.get("format") or "")
     if kind not in codecs:
         known = ", ".join(entry.name for entry in codecs)
         raise WeightsError(f"{folder} is a codec of kind '{kind}'; expected one of: {known}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -55,23 +55,23 @@ _KEYS: dict[str, tuple[Callable[[str], bool], str]] = {
 }
 
 
-def parse_options(argument: str) -> LlasaOptions:
-    """The options that `llasa:ARGUMENT` gives.
+def parse_options(argument: str, name: str = "llasa", keys: Sequence[str] = tuple(_KEYS)) -> LlasaOptions:
+    """The options that `NAME:ARGUMENT` gives, of which only `keys` mean something to NAME.
 
     Raises:
         ConfigError: no source, or unknown or impossible options; all of them are listed.
     """
     source, *settings = (part.strip() for part in argument.split(","))
-    problems = [] if source else [f"Synthesizer 'llasa' needs a checkpoint: {EXAMPLE}."]
+    problems = [] if source else [f"Synthesizer '{name}' needs a checkpoint: {EXAMPLE}."]
     values: dict[str, str] = {}
     for setting in settings:
         key, _, value = setting.partition("=")
-        if key not in _KEYS:
-            matches = difflib.get_close_matches(key, list(_KEYS), n=1)
-            hint = f"Did you mean '{matches[0]}'?" if matches else f"Expected one of: {', '.join(_KEYS)}."
-            problems.append(f"Unknown option '{key}' in 'llasa:{argument}'. {hint}")
+        if key not in keys:
+            matches = difflib.get_close_matches(key, keys, n=1)
+            hint = f"Did you mean '{matches[0]}'?" if matches else f"Expected one of: {', '.join(keys)}."
+            problems.append(f"Unknown option '{key}' in '{name}:{argument}'. {hint}")
         elif not _KEYS[key][0](value):
-            problems.append(f"{key} is '{value}' in 'llasa:{argument}'; expected {_KEYS[key][1]}.")
+            problems.append(f"{key} is '{value}' in '{name}:{argument}'; expected {_KEYS[key][1]}.")
         values[key] = value
     if problems:
         raise ConfigError(problems)

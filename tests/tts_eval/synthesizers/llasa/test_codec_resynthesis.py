@@ -48,3 +48,5 @@ def test_without_a_recording_the_candidate_fails(codec_folder, make_jobs, tmp_pa
 def test_bad_options_are_refused(codec_folder):
     with pytest.raises(ConfigError, match="device is 'tpu'"):
         load_synthesizer(f"codec-resynthesis:{codec_folder},device=tpu")
+    with pytest.raises(ConfigError, match=r"Unknown option 'dtype' in 'codec-resynthesis:.*Expected one of: device\."):
+        load_synthesizer(f"codec-resynthesis:{codec_folder},dtype=float16")

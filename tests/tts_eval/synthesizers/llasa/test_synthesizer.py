@@ -186,6 +186,19 @@ def test_neither_folder_nor_hub_name(tmp_path):
         load(tmp_path / "not" / "here" / "at" / "all")
 
 
+def test_a_hub_name_is_downloaded_at_its_revision_without_pickles(checkpoint, monkeypatch):
+    asked = {}
+
+    def snapshot_download(name, *, revision, allow_patterns):
+        asked[name] = (revision, allow_patterns)
+        return str(checkpoint if name == "me/llasa" else checkpoint / "codec")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert load_synthesizer("llasa:me/llasa@v3,device=cpu,codec=me/codec").revision == load(checkpoint).revision
+    assert asked["me/llasa"][0] == "v3" and asked["me/codec"][0] is None
+    assert not any(pattern.endswith((".bin", ".pt", "*")) for pattern in asked["me/llasa"][1])
+
+
 def test_weights_and_settings_are_part_of_the_revision(llasa, checkpoint, tmp_path):
     assert load(checkpoint).revision == llasa.revision
     assert load(checkpoint, ",dtype=bfloat16").revision != llasa.revision
