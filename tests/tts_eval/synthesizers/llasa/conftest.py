@@ -16,11 +16,13 @@ from tts_eval.types import Job, Prompt, Request, Sampling
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _one_thread():
-    # Tiny matrices: a second thread only waits.
+def _strict_torch():
+    # Tiny matrices: a second thread only waits. Memory that nobody wrote holds NaN, so that nobody reads it unseen.
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
     yield
+    torch.use_deterministic_algorithms(False)
     torch.set_num_threads(before)
 
 
