@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from tts_eval.errors import ConfigError
 from tts_eval.text import load_protocol
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
@@ -25,18 +23,13 @@ from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.recognition import DEFAULT_MODEL, RATE, Recogniser, Transcript, Utterance, language_code
 
 BACKENDS = ("faster-whisper", "openai-whisper")
-MODES = ("exact", "tempos")
 DEFAULT_PROTOCOL = "whisper-norm@1"
-TEMPOS = (1.0, 0.92, 1.09)
-"""At which tempos (and pitches) the mode `tempos` hears a clip. A recogniser's mishearings change with them, what was
-said does not: within the pools of mini-dev, WER plus likelihood of tiny.en correlates with Whisper base's WER at 0.20
-as it is and at 0.23 over the three."""
 _PROTOCOL = re.compile(r"[a-z0-9-]+@\d+")
 _EXAMPLES = "asr:tiny.en, asr:base:exact, asr:/models/whisper-small-ct2, asr:openai-whisper:small.en"
 
 
 def create(argument: str) -> AsrVerifier:
-    """The verifier for `[BACKEND:]MODEL[:exact][:tempos][:PROTOCOL]`, after `asr:`; "" is tiny.en, whisper-norm@1.
+    """The verifier for `[BACKEND:]MODEL[:exact][:PROTOCOL]`, as written after `asr:`; "" means tiny.en, whisper-norm@1.
 
     Raises:
         ConfigError: the argument names no backend, model or mode.
@@ -46,7 +39,7 @@ def create(argument: str) -> AsrVerifier:
     """
     wanted, protocol = _split_protocol(argument)
     load_protocol(protocol)  # before any model is loaded
-    backend, model, modes = _parse(wanted)
+    backend, model, exact = _parse(wanted)
     recogniser: Recogniser
     if backend == "openai-whisper":
         from verifiers import whisper_openai
@@ -55,8 +48,8 @@ def create(argument: str) -> AsrVerifier:
     else:
         from verifiers import whisper_ctranslate2
 
-        recogniser = whisper_ctranslate2.load(model, exact="exact" in modes)
-    return AsrVerifier(recogniser, protocol, TEMPOS if "tempos" in modes else (1.0,))
+        recogniser = whisper_ctranslate2.load(model, exact=exact)
+    return AsrVerifier(recogniser, protocol)
 
 
 def _split_protocol(argument: str) -> tuple[str, str]:
@@ -65,25 +58,23 @@ def _split_protocol(argument: str) -> tuple[str, str]:
     return (head, tail) if _PROTOCOL.fullmatch(tail) else (argument, DEFAULT_PROTOCOL)
 
 
-def _parse(argument: str) -> tuple[str, str, set[str]]:
-    """Backend, model, and the modes that were asked for."""
+def _parse(argument: str) -> tuple[str, str, bool]:
+    """Backend, model, and whether `exact` was asked for."""
     parts = [part.strip() for part in argument.split(":")]
     backend = parts.pop(0) if parts[0] in BACKENDS else ""
-    modes: set[str] = set()
-    while parts and parts[-1] in MODES:
-        modes.add(parts.pop())
+    exact = parts[-1:] == ["exact"] and bool(parts.pop())
     model = ":".join(parts)
     problems = []
     if len(parts) > 1 and not Path(model).expanduser().exists():
         if not backend:
             problems.append(f"'{parts[0]}' in 'asr:{argument}' is no backend; expected {' or '.join(BACKENDS)}.")
-        if not modes:
-            problems.append(f"'{parts[-1]}' in 'asr:{argument}' is no mode; expected {' or '.join(MODES)}, or nothing.")
-        if backend and modes:
+        if not exact:
+            problems.append(f"'{parts[-1]}' in 'asr:{argument}' is no mode; expected 'exact' or nothing.")
+        if backend and exact:
             problems.append(f"'{model}' in 'asr:{argument}' is no model.")
     if problems:
-        raise ConfigError([*problems, f"Write asr:[BACKEND:]MODEL[:exact][:tempos][:PROTOCOL], e.g. {_EXAMPLES}."])
-    return backend or BACKENDS[0], model or DEFAULT_MODEL, modes
+        raise ConfigError([*problems, f"Write asr:[BACKEND:]MODEL[:exact][:PROTOCOL], e.g. {_EXAMPLES}."])
+    return backend or BACKENDS[0], model or DEFAULT_MODEL, exact
 
 
 class AsrVerifier:
@@ -93,21 +84,17 @@ class AsrVerifier:
     version = "1"
     supports_partial = False
 
-    def __init__(
-        self, recogniser: Recogniser, protocol: str = DEFAULT_PROTOCOL, tempos: Sequence[float] = (1.0,)
-    ) -> None:
-        """Score with a recogniser under a text protocol; of several tempos every value is the mean.
+    def __init__(self, recogniser: Recogniser, protocol: str = DEFAULT_PROTOCOL) -> None:
+        """Score with a recogniser under a text protocol.
 
         Raises:
             UnknownNameError: no such protocol.
         """
-        self._tempos = tuple(tempos)
         self._recogniser = recogniser
         self._protocol = load_protocol(protocol)
         self._chance = -math.log(recogniser.text_tokens)
         # Another protocol is another score of the same clip, so stored scores must not be mixed.
-        tempo = "" if self._tempos == (1.0,) else f":tempos-{'-'.join(f'{tempo:g}' for tempo in self._tempos)}"
-        self.judge = recogniser.judge + tempo + ("" if protocol == DEFAULT_PROTOCOL else f":{protocol}")
+        self.judge = recogniser.judge if protocol == DEFAULT_PROTOCOL else f"{recogniser.judge}:{protocol}"
         self.metrics = (
             Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate", protocol=protocol),
             Metric(name="likelihood", higher_is_better=True, worst=self._chance, unit="log-prob"),
@@ -135,20 +122,11 @@ class AsrVerifier:
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         failures = [self._unscorable(item.request) for item in items]
         good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
-        heard = iter(self._hear(good) if good else [])
+        heard = iter(long_audio.recognise(self._recogniser, [_utterance(item) for item in good]) if good else [])
         return [
             self._judgement(item.request, next(heard)) if failure is None else failure
             for item, failure in zip(items, failures, strict=True)
         ]
-
-    def _hear(self, items: Sequence[Item]) -> list[tuple[Transcript, ...]]:
-        """What each item was heard to say, at each tempo."""
-        utterances = [_utterance(item) for item in items]
-        at_tempos = [
-            long_audio.recognise(self._recogniser, [_at_tempo(utterance, tempo) for utterance in utterances])
-            for tempo in self._tempos
-        ]
-        return list(zip(*at_tempos, strict=True))
 
     def _unscorable(self, request: Request) -> Failure | None:
         if not self._protocol.reference(request.text):
@@ -165,15 +143,10 @@ class AsrVerifier:
             )
         return None
 
-    def _judgement(self, request: Request, transcripts: Sequence[Transcript]) -> Judgement:
-        found = [self._values(request, transcript) for transcript in transcripts]
-        values = {name: sum(one[name] for one in found) / len(found) for name in found[0]}
-        return Judgement(values, {"transcript": transcripts[0].text})
-
-    def _values(self, request: Request, transcript: Transcript) -> dict[str, float]:
+    def _judgement(self, request: Request, transcript: Transcript) -> Judgement:
         counts = self._protocol.counts(request.text, transcript.text)
         likelihood = transcript.log_prob / transcript.tokens if transcript.tokens else self._chance
-        return {
+        values = {
             "wer": counts.rate,
             # Teacher forcing can fall below chance; a clip that was judged is not worse than one that is missing.
             "likelihood": max(likelihood, self._chance),
@@ -184,6 +157,7 @@ class AsrVerifier:
             "errors": float(counts.errors),
             "reference_words": float(counts.reference_length),
         }
+        return Judgement(values, {"transcript": transcript.text})
 
     def _nothing_said(self, request: Request) -> dict[str, float]:
         if not self._protocol.reference(request.text):
@@ -197,12 +171,3 @@ def _utterance(item: Item) -> Utterance:
     return Utterance(
         audio_16k=clip_of(item).at(RATE), text=request.text.strip(), language=language_code(request.language)
     )
-
-
-def _at_tempo(utterance: Utterance, tempo: float) -> Utterance:
-    """The utterance faster (above 1) or slower, its pitch with it."""
-    if tempo == 1.0:
-        return utterance
-    import soxr
-
-    return replace(utterance, audio_16k=soxr.resample(utterance.audio_16k, RATE * tempo, RATE).astype(np.float32))

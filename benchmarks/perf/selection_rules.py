@@ -1,7 +1,7 @@
 """Which selection rule helps most by a judge that takes no part in it: many rules on one scored run.
 
     tts-eval run --suite mini-dev --n 16 --out runs/mini-dev-16 --judge asr:base --judge asr:tiny.en:exact \
-        --judge asr:tiny.en:exact:tempos --judge quality:fast --judge duration
+        --judge quality:fast --judge duration
     python -m benchmarks.perf.selection_rules runs/mini-dev-16 --judge "asr:base#wer"
 
 Nothing is generated or judged again: every rule ranks the stored scores. Choose a rule on one suite
@@ -39,8 +39,6 @@ RULES = (
     "asr:tiny.en#wer + asr:tiny.en#likelihood + 0.3*duration",
     "asr:tiny.en:exact#likelihood",
     "asr:tiny.en:exact#wer + asr:tiny.en:exact#likelihood",
-    "asr:tiny.en:exact:tempos#likelihood",
-    "asr:tiny.en:exact:tempos#wer + asr:tiny.en:exact:tempos#likelihood",
 )
 
 

@@ -224,7 +224,7 @@ def test_weights_in_place_are_the_pinned_ones(name):
 def test_files_that_changed_or_went_since_are_found(pip):
     folder = fetch("toy")
     assert weights.damaged_files(weights.asset("toy")) == []
-    (folder / "model.bin").write_bytes(b"first sec0nd")
+    (folder / "model.bin").write_bytes(b"first SECOND")
     assert weights.damaged_files(weights.asset("toy")) == ["model.bin"]
     (folder / "config.json").unlink()
     assert weights.damaged_files(weights.asset("toy")) == ["model.bin", "config.json"]

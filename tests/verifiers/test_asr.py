@@ -139,21 +139,3 @@ def test_tokens_that_do_not_fit_count_as_guesses():
 
 def test_language_codes_lose_their_region():
     assert [language_code(code) for code in ("en", "EN-us", "pt_BR", " zh-Hant ")] == ["en", "en", "pt", "zh"]
-
-
-def test_of_several_tempos_every_value_is_the_mean(tone, make_item):
-    class Moody(Listener):
-        """Hears the text, except in slower clips."""
-
-        def recognise(self, utterances: Sequence[Utterance]) -> list[Transcript]:
-            self.utterances += utterances
-            heard = ["cats eat" if u.seconds > tone.seconds + 0.01 else "cats eat mice" for u in utterances]
-            return [Transcript(text, -0.5 * len(text.split()), 3) for text in heard]
-
-    listener = Moody()
-    (score,) = AsrVerifier(listener, tempos=(1.0, 0.8, 1.25)).score([make_item(tone, "cats eat mice")])
-    assert [u.seconds / tone.seconds for u in listener.utterances] == pytest.approx([1, 1.25, 0.8], abs=0.001)
-    assert score.values["wer"] == pytest.approx(1 / 9)
-    assert score.values["likelihood"] == pytest.approx(-(0.5 + 0.5 + 1 / 3) / 3)
-    assert score.details["transcript"] == "cats eat mice"
-    assert AsrVerifier(listener).judge != AsrVerifier(listener, tempos=(1.0, 0.8)).judge

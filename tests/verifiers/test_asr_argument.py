@@ -132,10 +132,3 @@ def test_bundled_weights_that_are_not_here_name_the_command(monkeypatch, tmp_pat
     monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="tts-eval fetch whisper-base"):
         create("base")
-
-
-@pytest.mark.parametrize("argument", ["base:tempos", "base:exact:tempos", "base:tempos:exact", "base:tempos:f5@1"])
-def test_tempos_are_a_mode_beside_exact(loads, argument):
-    verifier = create(argument)
-    assert loads == [("faster-whisper", "base", "exact" in argument)]
-    assert ":tempos-1-0.92-1.09" in verifier.judge
