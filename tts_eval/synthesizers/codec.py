@@ -71,6 +71,7 @@ class Codec(Protocol):
 codecs: Registry[Callable[[Path, torch.device], Codec]] = Registry("codec", "codecs")
 """By the `model_type` (or `format`) in the config.json of the codec's folder."""
 codecs.add("xcodec2", "tts_eval.synthesizers.llasa.xcodec2:load", "X-Codec-2, 50 codes a second at 16 kHz")
+codecs.add("tts-eval-nano-codec@1", "tts_eval.synthesizers.nano_speech:load", "ours; the voice comes from the prompt")
 
 
 def codes_per_second(codec: Codec) -> float:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.errors import MissingDependencyError, SynthesisError, WeightsError
+from tts_eval.phonemes import phonemize
 from tts_eval.registry import Registry
 
 TEXT_START, TEXT_END = "<|TEXT_UNDERSTANDING_START|>", "<|TEXT_UNDERSTANDING_END|>"
@@ -43,6 +44,23 @@ def characters(text: str, language: str) -> str:
 frontends: Registry[TextFrontend] = Registry("text frontend", "frontends")
 """By the `text` of a checkpoint's tts_eval.json."""
 frontends.add("characters", "tts_eval.synthesizers.llasa.format:characters", "as it is written")
+frontends.add("phonemes", "tts_eval.synthesizers.llasa.format:english_phonemes", "American English phonemes")
+
+
+def english_phonemes(text: str, language: str) -> str:
+    """The text as American English phonemes.
+
+    Raises:
+        SynthesisError: another language, or letters of another script.
+    """
+    if language != "en" and not language.startswith("en-"):
+        raise SynthesisError(f"The model reads English only; the text is in '{language}'. Use another checkpoint.")
+    strange = sorted({mark for mark in text if mark.isalpha() and not unicodedata.name(mark, "").startswith("LATIN")})
+    if strange:
+        raise SynthesisError(
+            f"{text!r} has letters that the model has never seen: {', '.join(strange[:10])}. Spell them out in English."
+        )
+    return phonemize(text)
 
 
 def speech_token(code: int) -> str:

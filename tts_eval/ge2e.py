@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tts_eval.errors import WeightsError
-from verifiers.mel import MelSettings, mel_spectrogram
+from tts_eval.mel import MelSettings, mel_spectrogram
 
 if TYPE_CHECKING:
     import torch

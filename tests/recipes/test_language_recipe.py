@@ -1,0 +1,135 @@
+"""The language model's recipe on a minute of noise: it learns, resumes, and what it writes can speak."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tts_eval import weights
+from tts_eval.phonemes import SYMBOLS
+from tts_eval.recipes import language_model
+from tts_eval.recipes.checkpoints import LearningRate
+from tts_eval.recipes.coded_speech import CodedClip
+from tts_eval.recipes.language_batches import IGNORED, Batches, SequenceSettings, collate
+from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.synthesizers import load_synthesizer
+from tts_eval.synthesizers.llasa.format import LlasaFormat, join_texts
+from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
+from tts_eval.types import FinishReason, Job, Request, Sampling
+
+TINY = ModelShape(codes=64, codes_per_second=25, width=32, layers=2, heads=2, kv_heads=1, inner_width=48)
+CODEC = CodecConfig(
+    levels=(4, 4, 4), encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, frame_width=16,
+    frame_blocks=1,
+)  # fmt: skip
+
+
+def make_clips(count: int = 30) -> list[CodedClip]:
+    """Speech in which every phoneme is said as its own number, twice."""
+    random = np.random.default_rng(0)
+    clips = []
+    for number in range(count):
+        letters = [int(letter) for letter in random.integers(0, 10, 6 + number % 5)]
+        codes = np.repeat(np.array(letters, np.int32), 2)
+        clips.append(CodedClip(f"voice{number % 3}", "".join(SYMBOLS[letter] for letter in letters), codes))
+    return clips
+
+
+def make_training() -> LanguageTraining:
+    return LanguageTraining(TINY, LearningRate(rate=3e-3, warmup_steps=5), device=torch.device("cpu"))
+
+
+def learn(training: LanguageTraining, until: int, **settings: object) -> list[float]:
+    batches = Batches(make_clips(), training.vocabulary, SequenceSettings(tokens=512, longest=96, **settings), seed=0)  # type: ignore[arg-type]
+    return [float(training.learn(batches.at(step))["loss"]) for step in range(training.step, until)]
+
+
+def test_it_learns_to_read():
+    training = make_training()
+    losses = learn(training, 150, code_noise=0.05)
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:10])
+    right, wrong = language_model.validation_batches(make_clips(12), training)
+    found = training.validate(right, wrong)
+    assert found.wrong_text_loss > found.loss + 0.5
+
+
+def test_resumed_training_equals_undisturbed(tmp_path: Path):
+    calm = make_training()
+    learn(calm, 5)
+    calm.save(tmp_path / "calm")
+    killed = make_training()
+    learn(killed, 3)
+    killed.save(tmp_path / "killed")
+    learn(killed, 4)  # lost: never saved
+    resumed = make_training()
+    assert resumed.resume(tmp_path / "killed")
+    learn(resumed, 5)
+    resumed.save(tmp_path / "killed")
+    written = (tmp_path / name / "checkpoint-00000005" / "model.safetensors" for name in ("calm", "killed"))
+    first, second = map(load_file, written)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sequences_are_llasas_and_only_speech_is_predicted(tmp_path: Path):
+    training = make_training()
+    clip, other = make_clips(2)
+    batch = collate([(clip.phonemes, clip.codes)], training.vocabulary, 0.0, np.random.default_rng(0))
+    training.export(tmp_path / "model")
+    written = LlasaFormat.load(tmp_path / "model", chat=False)
+    opening = written.prompt(clip.phonemes)
+    assert batch.inputs[0, : len(opening)].tolist() == opening
+    assert batch.inputs[0, len(opening) :].tolist() == [*(written.first + clip.codes).tolist(), written.end]
+    assert batch.labels[0, : len(opening)].eq(IGNORED).all()
+    assert torch.equal(batch.labels[0, len(opening) :], batch.inputs[0, len(opening) :])
+    # Two sentences in a row are what a prompt and the text to say become.
+    prompted = written.prompt(other.phonemes, transcript=clip.phonemes, codes=clip.codes.tolist())
+    joined = (join_texts(clip.phonemes, other.phonemes), np.concatenate([clip.codes, other.codes]))
+    both = collate([joined], training.vocabulary, 0.0, np.random.default_rng(0))
+    assert both.inputs[0, : len(prompted)].tolist() == prompted
+
+
+def test_noise_is_heard_and_never_predicted():
+    training = make_training()
+    clip = make_clips(1)[0]
+    rows = [(clip.phonemes, clip.codes)] * 20
+    calm, noisy = (collate(rows, training.vocabulary, noise, np.random.default_rng(0)) for noise in (0.0, 0.3))
+    assert torch.equal(calm.labels, noisy.labels)
+    is_code = (calm.labels >= 0) & (calm.labels != training.vocabulary.speech_end)
+    assert 0.2 < (calm.inputs != noisy.inputs)[is_code].float().mean() < 0.4
+    assert torch.equal(calm.inputs[~is_code], noisy.inputs[~is_code])
+
+
+def test_batches_fit_depend_on_their_step_alone_and_grow():
+    settings = SequenceSettings(tokens=400, longest=96, shortest_first_steps=100, joined=1.0)
+    vocabulary = make_training().vocabulary
+    first, again = (Batches(make_clips(), vocabulary, settings, seed=0) for _ in range(2))
+    first.at(0)
+    assert all(torch.equal(a, b) for a, b in zip(first.at(7), again.at(7), strict=True))
+    assert all(first.at(step).inputs.numel() <= 400 for step in range(50))
+    assert first.at(0).inputs.shape[1] <= 40 < max(first.at(step).inputs.shape[1] for step in range(100, 120))
+
+
+def test_the_command_makes_a_model_that_speaks(tmp_path: Path, data_of_noise: Path, capsys):
+    pytest.importorskip("piper")
+    NanoCodec(CODEC).save(tmp_path / "codec")
+    flags = ["--data", str(data_of_noise), "--codec", str(tmp_path / "codec"), "--out", str(tmp_path / "nano")]
+    flags += ["--speeds", "1", "--threads", "1", "--width", "32", "--layers", "1", "--log-every", "1"]
+    language_model.main([*flags, "--steps", "1"])
+    language_model.main([*flags, "--steps", "2"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2]
+    synthesizer = load_synthesizer(f"llasa:{tmp_path / 'nano' / 'model'}")
+    request = Request(id="r", text="Hello there.")
+    jobs = [Job(request=request, index=i, seed=i, sampling=Sampling(max_seconds=1.0)) for i in range(2)]
+    made = synthesizer.generate(jobs)
+    assert all(candidate.clip is not None and candidate.clip.rate == 16_000 for candidate in made)
+    assert all(candidate.finish in (FinishReason.EOS, FinishReason.LENGTH) for candidate in made)
+    assert [c.tokens.tolist() for c in synthesizer.generate(jobs)] == [c.tokens.tolist() for c in made]
+    strange = Request(id="s", text="Привет", language="en")
+    (failed,) = synthesizer.generate([Job(request=strange, index=0, seed=0, sampling=Sampling())])
+    assert "never seen" in failed.failure.message
+    assert weights.is_present(weights.asset("ge2e-resemblyzer"))

@@ -1,0 +1,153 @@
+r"""Train the language model of `llasa-nano` on the tokens of a trained codec.
+
+    python -m tts_eval.recipes.language_model --data kokoro-speech --data LibriSpeech --codec runs/codec/codec \
+        --out runs/nano --minutes 120
+
+The same command goes on where the last one stopped, and ends with the weights an undisturbed run has.
+OUT/model is a checkpoint that `llasa:OUT/model` reads, at all times. Data may be any folder that
+`tts_eval.recipes.corpus` knows, so a lab can train its own small model. Prints one JSON object a line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tts_eval.recipes.checkpoints import LearningRate
+from tts_eval.recipes.clips import ClipStore
+from tts_eval.recipes.codec import prepare_corpora
+from tts_eval.recipes.coded_speech import CodedClip, coded_clips, phonemes_by_id
+from tts_eval.recipes.corpus import read_corpus
+from tts_eval.recipes.language_batches import Batch, Batches, SequenceSettings, collate
+from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.synthesizers.nano_codec import RATE, NanoCodec
+from tts_eval.synthesizers.nano_speech import save_default_voice
+
+VALIDATION_CLIPS = 48
+_SEQUENCES = SequenceSettings()
+_SHAPE = ModelShape(codes=0, codes_per_second=0)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and train."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO)
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    codec = NanoCodec.load(options.codec).to(device)
+    clips = options.clips or options.out / "clips"
+    prepare_corpora(options.data, clips, speeds=options.speeds, processes=options.threads)
+    phonemes = phonemes_by_id(utterance for folder in options.data for utterance in read_corpus(folder))
+    coded = {
+        part: coded_clips(ClipStore(clips / part), phonemes, codec, options.out / "codes" / part, device)
+        for part in ("training", "validation")
+    }
+    shape = ModelShape(
+        codes=codec.config.codes,
+        codes_per_second=RATE // codec.config.hop,
+        width=options.width,
+        layers=options.layers,
+        dropout=options.dropout,
+    )
+    rate = LearningRate(rate=options.rate, steps=options.steps, decay_steps=options.decay_steps)
+    training = LanguageTraining(shape, rate, device=device, bf16=options.bf16, seed=options.seed)
+    settings = SequenceSettings(
+        tokens=options.batch_tokens, shortest_first_steps=options.shortest_first_steps, code_noise=options.code_noise
+    )
+    batches = Batches(coded["training"], training.vocabulary, settings, options.seed)
+    training.resume(options.out)
+    train(training, batches, coded["validation"], options)
+    add_codec(options.out / "model", options.codec, ClipStore(clips / "training"))
+
+
+def add_codec(model: Path, codec: Path, store: ClipStore) -> None:
+    """Put the codec into the model's folder, and the voice that is heard most as its default voice."""
+    speakers = Counter(clip.speaker for clip in store.clips)
+    ((speaker, _),) = speakers.most_common(1)
+    voices = store.voices[[clip.speaker == speaker for clip in store.clips]]
+    shutil.copytree(codec, model / "codec", dirs_exist_ok=True)
+    save_default_voice(model / "codec", torch.nn.functional.normalize(torch.from_numpy(voices).mean(0), dim=0))
+
+
+def train(
+    training: LanguageTraining, batches: Batches, held_out: Sequence[CodedClip], options: argparse.Namespace
+) -> None:
+    """Step until `options.steps` or `options.minutes`, and leave a checkpoint."""
+    started = saved = logged = time.monotonic()
+    right, wrong = validation_batches(held_out, training)
+    losses: list[float] = []
+    tokens = 0
+    while (options.steps is None or training.step < options.steps) and (
+        options.minutes is None or time.monotonic() - started < 60 * options.minutes
+    ):
+        batch = batches.at(training.step)
+        losses.append(float(training.learn(batch)["loss"]))
+        tokens += int(batch.mask.sum())
+        if training.step % options.log_every == 0:
+            seconds = time.monotonic() - logged
+            _print(step=training.step, loss=round(float(np.mean(losses)), 4), tokens_per_second=round(tokens / seconds))
+            losses, tokens, logged = [], 0, time.monotonic()
+        if training.step % options.validate_every == 0:
+            _print(step=training.step, validation=training.validate(right, wrong)._asdict())
+        if time.monotonic() - saved > 60 * options.checkpoint_minutes:
+            training.save(options.out)
+            saved = time.monotonic()
+    training.save(options.out)
+    _print(step=training.step, validation=training.validate(right, wrong)._asdict())
+
+
+def validation_batches(held_out: Sequence[CodedClip], training: LanguageTraining) -> tuple[Batch, Batch]:
+    """Held-out speech behind its own text, and behind the text of the next clip of about its length."""
+    clips = sorted(held_out[:VALIDATION_CLIPS], key=lambda clip: len(clip.codes))
+    random = np.random.default_rng(0)
+    right = [(clip.phonemes, clip.codes) for clip in clips]
+    wrong = [(other.phonemes, clip.codes) for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True)]
+    first, second = (collate(rows, training.vocabulary, 0.0, random) for rows in (right, wrong))
+    return first, second
+
+
+def _print(**values: object) -> None:
+    print(json.dumps(values), flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tts_eval.recipes.language_model", description="Train the nano language model."
+    )
+    add = parser.add_argument
+    add("--data", type=Path, action="append", required=True, help="a corpus; may be given several times")
+    add("--codec", type=Path, required=True, help="folder of the trained codec")
+    add("--out", type=Path, required=True, help="checkpoints, codes, and the model")
+    add("--clips", type=Path, help="where decoded clips are kept (OUT/clips)")
+    add("--minutes", type=float, help="stop after so long")
+    add("--steps", type=int, help="stop at this step")
+    add("--decay-steps", type=int, default=0, help="let the learning rate fall over the last steps")
+    add("--rate", type=float, default=1.5e-3)
+    add("--width", type=int, default=_SHAPE.width)
+    add("--layers", type=int, default=_SHAPE.layers)
+    add("--dropout", type=float, default=_SHAPE.dropout)
+    add("--batch-tokens", type=int, default=_SEQUENCES.tokens)
+    add("--shortest-first-steps", type=int, default=1000, help="sequences grow over these first steps")
+    add("--code-noise", type=float, default=_SEQUENCES.code_noise, help="share of heard codes that are replaced")
+    add("--speeds", type=float, nargs="+", default=[1.0, 0.9, 1.1], help="playing speeds: each makes a new speaker")
+    add("--device", default="cpu", help="cpu or cuda")
+    add("--bf16", action="store_true", help="compute in bfloat16 where it is safe")
+    add("--threads", type=int, default=2)
+    add("--seed", type=int, default=0)
+    add("--log-every", type=int, default=50)
+    add("--validate-every", type=int, default=500)
+    add("--checkpoint-minutes", type=float, default=5.0)
+    return parser
+
+
+if __name__ == "__main__":
+    main()

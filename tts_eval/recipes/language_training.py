@@ -1,0 +1,195 @@
+"""One step of training the language model, and everything that must survive between two.
+
+The model is a small `LlamaForCausalLM`; what is kept is a moving average of its weights, saved as a
+checkpoint folder in Llasa's format. The number to watch beside the loss is the gap: how much worse the
+right speech becomes when it stands behind a wrong text. While it is near zero the model has learned
+what speech sounds like, and not yet to read.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from tts_eval.files import TEMPORARY_PREFIX, write_text_atomically
+from tts_eval.phonemes import SYMBOLS
+from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
+from tts_eval.recipes.language_batches import Batch, Vocabulary
+from tts_eval.recipes.phoneme_tokenizer import PADDING, phoneme_tokenizer
+from tts_eval.synthesizers.llasa.format import SPEECH_END, SPEECH_START, TEXT_END, TEXT_START, speech_token
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelShape:
+    """Sizes of the model."""
+
+    codes: int
+    codes_per_second: int
+    width: int = 256
+    layers: int = 8
+    heads: int = 4
+    kv_heads: int = 2
+    inner_width: int = 704
+    context: int = 1024
+    dropout: float = 0.1
+
+
+class Validation(NamedTuple):
+    """Nats per token on sentences that no training heard."""
+
+    loss: float
+    wrong_text_loss: float
+    """The same speech behind the text of another clip."""
+    accuracy: float
+    """Share of tokens that are the most probable ones."""
+
+
+class LanguageTraining:
+    """The state of a training run."""
+
+    def __init__(
+        self, shape: ModelShape, rate: LearningRate, *, device: torch.device, bf16: bool = False, seed: int = 0
+    ) -> None:
+        torch.manual_seed(seed)
+        self.shape, self.rate, self.device, self.bf16, self.seed = shape, rate, device, bf16, seed
+        self.step = 0
+        self.tokenizer = phoneme_tokenizer(shape.codes)
+        self.vocabulary = _vocabulary(self.tokenizer, shape.codes)
+        self.student = _llama(shape, len(self.tokenizer))
+        cast(nn.Module, self.student).to(device)
+        self.average = copy.deepcopy(self.student).requires_grad_(False)
+        self.average.train(False)
+        self.optimiser = torch.optim.AdamW(_groups(self.student), lr=rate.rate, betas=(0.9, 0.95))
+        self._keep = 0.999
+
+    def learn(self, batch: Batch) -> dict[str, Tensor]:
+        """Take one step; returns its losses."""
+        torch.manual_seed(hash((self.seed, self.step)) & 0x7FFFFFFF)  # dropout follows the step, so training resumes
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate.at(self.step)
+        self.student.train()
+        loss = self._loss(self.student, batch.to(self.device))
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradient = nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        self.optimiser.step()
+        keep = min(self._keep, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.average.parameters()), list(self.student.parameters()), 1 - keep)
+        self.step += 1
+        return {"loss": loss.detach(), "gradient": gradient}
+
+    @torch.no_grad()
+    def validate(self, right: Batch, wrong: Batch) -> Validation:
+        """The averaged model on held-out speech, behind its own text and behind others'."""
+        logits, labels = self._predictions(self.average, right.to(self.device))
+        loss = nn.functional.cross_entropy(logits, labels)
+        return Validation(
+            loss=float(loss),
+            wrong_text_loss=float(self._loss(self.average, wrong.to(self.device))),
+            accuracy=float((logits.argmax(-1) == labels).float().mean()),
+        )
+
+    def _loss(self, model: LlamaForCausalLM, batch: Batch) -> Tensor:
+        logits, labels = self._predictions(model, batch)
+        return nn.functional.cross_entropy(logits, labels)
+
+    def _predictions(self, model: LlamaForCausalLM, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Logits [N, vocabulary] and labels [N] of the tokens that are to be predicted."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            # Padding is on the right, where no token looks: causal attention needs no mask for it.
+            hidden = model.model(input_ids=batch.inputs, use_cache=False).last_hidden_state
+            wanted = batch.labels[:, 1:] >= 0
+            logits = model.lm_head(hidden[:, :-1][wanted])
+        return logits.float(), batch.labels[:, 1:][wanted]
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint, and the averaged model as a folder that `llasa:FOLDER` reads, but for its codec."""
+        modules = {"student": self.student, "average": self.average}
+        save_checkpoint(folder, self.step, asdict(self.shape), modules, {"student": self.optimiser})
+        self.export(folder / "model")
+
+    def resume(self, folder: Path) -> bool:
+        """Load the latest checkpoint under `folder`, if there is one.
+
+        Raises:
+            ConfigError: the checkpoint is of a model of another shape.
+        """
+        modules = {"student": self.student, "average": self.average}
+        self.step = load_checkpoint(folder, asdict(self.shape), modules, {"student": self.optimiser})
+        return self.step > 0
+
+    def export(self, folder: Path) -> None:
+        """Write the averaged model: float16 safetensors, tokenizer and tts_eval.json."""
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY_PREFIX))
+        shipped = copy.deepcopy(self.average)
+        cast(nn.Module, shipped).to("cpu", torch.float16)
+        shipped.save_pretrained(scratch)
+        self.tokenizer.save_pretrained(scratch)
+        notes = {
+            "text": "phonemes",
+            "chat": False,
+            "codec": "codec",
+            "codes_per_second": self.shape.codes_per_second,
+            "context": self.shape.context,
+        }
+        write_text_atomically(scratch / "tts_eval.json", json.dumps(notes, indent=2) + "\n")
+        scratch.chmod(0o755)
+        if (folder / "codec").is_dir():
+            shutil.copytree(folder / "codec", scratch / "codec")
+        shutil.rmtree(folder, ignore_errors=True)
+        scratch.rename(folder)
+
+
+def _llama(shape: ModelShape, vocabulary: int) -> LlamaForCausalLM:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=shape.width,
+            intermediate_size=shape.inner_width,
+            num_hidden_layers=shape.layers,
+            num_attention_heads=shape.heads,
+            num_key_value_heads=shape.kv_heads,
+            max_position_embeddings=shape.context,
+            attention_dropout=shape.dropout,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=None,
+        )
+    )
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerFast, codes: int) -> Vocabulary:
+    def number(token: str) -> int:
+        return cast(int, tokenizer.convert_tokens_to_ids(token))
+
+    return Vocabulary(
+        symbols={symbol: number(symbol) for symbol in SYMBOLS},
+        text_start=number(TEXT_START),
+        text_end=number(TEXT_END),
+        speech_start=number(SPEECH_START),
+        speech_end=number(SPEECH_END),
+        first_code=number(speech_token(0)),
+        codes=codes,
+        padding=number(PADDING),
+    )
+
+
+def _groups(model: nn.Module) -> list[dict[str, object]]:
+    """Matrices decay, gains do not."""
+    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
+    gains = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    return [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
