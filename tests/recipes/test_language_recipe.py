@@ -15,12 +15,13 @@ from tts_eval.recipes.checkpoints import LearningRate
 from tts_eval.recipes.coded_speech import CodedClip
 from tts_eval.recipes.language_batches import IGNORED, Batches, SequenceSettings, collate
 from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.recipes.token_table import TokenTable
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.synthesizers.llasa.format import LlasaFormat, join_texts
 from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
 from tts_eval.types import FinishReason, Job, Request, Sampling
 
-TINY = ModelShape(codes=64, codes_per_second=25, width=32, layers=2, heads=2, kv_heads=1, inner_width=48)
+TINY = ModelShape(levels=(4, 4, 4), codes_per_second=25, width=32, layers=2, heads=2, kv_heads=1, inner_width=48)
 CODEC = CodecConfig(
     levels=(4, 4, 4), encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, frame_width=16,
     frame_blocks=1,
@@ -133,3 +134,32 @@ def test_the_command_makes_a_model_that_speaks(tmp_path: Path, data_of_noise: Pa
     (failed,) = synthesizer.generate([Job(request=strange, index=0, seed=0, sampling=Sampling())])
     assert "never seen" in failed.failure.message
     assert weights.is_present(weights.asset("ge2e-resemblyzer"))
+
+
+def test_the_exported_llama_is_the_averaged_model(tmp_path: Path):
+    from transformers import LlamaForCausalLM
+
+    training = make_training()
+    learn(training, 3)
+    training.export(tmp_path / "model")
+    batch = Batches(make_clips(), training.vocabulary, SequenceSettings(tokens=128, longest=96), seed=1).at(0)
+    shipped = LlamaForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    with torch.no_grad():
+        expected = training.average(batch.inputs, batch.mask.bool())
+        found = shipped(batch.inputs).logits[batch.mask.bool()]
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0.02)
+
+
+def test_what_is_learned_of_a_code_holds_for_its_neighbours():
+    table = TokenTable(vocabulary=70, width=8, first=4, levels=(4, 4, 4))
+    before = table().detach()
+    before_square = table()[4].square().sum()
+    before_square.backward()
+    with torch.no_grad():
+        table.shared -= 1.0 * table.shared.grad
+    moved = (table().detach() - before)[4:68].norm(dim=1)
+    near, far = moved[[1, 4, 16]], moved[1 + 4 + 16 :][-1:]  # one coordinate differs; all three differ
+    assert moved[0] > near.max() > near.min() > far.max() == 0
+    assert torch.equal(table().detach()[:4], before[:4])
+    with pytest.raises(ValueError, match="do not fit"):
+        TokenTable(vocabulary=60, width=8, first=4, levels=(4, 4, 4))

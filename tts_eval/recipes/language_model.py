@@ -34,7 +34,7 @@ from tts_eval.synthesizers.nano_speech import save_default_voice
 
 VALIDATION_CLIPS = 48
 _SEQUENCES = SequenceSettings()
-_SHAPE = ModelShape(codes=0, codes_per_second=0)
+_SHAPE = ModelShape(levels=(), codes_per_second=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for part in ("training", "validation")
     }
     shape = ModelShape(
-        codes=codec.config.codes,
+        levels=codec.config.levels,
         codes_per_second=RATE // codec.config.hop,
         width=options.width,
         layers=options.layers,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from tts_eval.phonemes import SYMBOLS
 from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
 from tts_eval.recipes.language_batches import Batch, Vocabulary
 from tts_eval.recipes.phoneme_tokenizer import PADDING, phoneme_tokenizer
+from tts_eval.recipes.token_table import TokenTable
 from tts_eval.synthesizers.llasa.format import SPEECH_END, SPEECH_START, TEXT_END, TEXT_START, speech_token
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 class ModelShape:
     """Sizes of the model."""
 
-    codes: int
+    levels: tuple[int, ...]
+    """The codec's grid."""
     codes_per_second: int
     width: int = 256
     layers: int = 8
@@ -43,6 +46,28 @@ class ModelShape:
     inner_width: int = 704
     context: int = 1024
     dropout: float = 0.1
+
+    @property
+    def codes(self) -> int:
+        """How many codes there are."""
+        return math.prod(self.levels)
+
+
+class Speaker(nn.Module):
+    """What is averaged: the Llama, and the table that takes the place of its embeddings."""
+
+    def __init__(self, shape: ModelShape, vocabulary: Vocabulary, size: int) -> None:
+        super().__init__()
+        self.llama = _llama(shape, size)
+        self.table = TokenTable(size, shape.width, vocabulary.first_code, shape.levels)
+        self.llama.model.embed_tokens.weight.requires_grad_(False)  # written at export
+
+    def forward(self, inputs: Tensor, wanted: Tensor) -> Tensor:
+        """Logits [N, vocabulary] at the positions `wanted` of `inputs`, both [B, T]."""
+        table = self.table()
+        # Padding is on the right, where no token looks: causal attention needs no mask for it.
+        hidden = self.llama.model(inputs_embeds=nn.functional.embedding(inputs, table), use_cache=False)
+        return nn.functional.linear(hidden.last_hidden_state[wanted], table)
 
 
 class Validation(NamedTuple):
@@ -66,8 +91,7 @@ class LanguageTraining:
         self.step = 0
         self.tokenizer = phoneme_tokenizer(shape.codes)
         self.vocabulary = _vocabulary(self.tokenizer, shape.codes)
-        self.student = _llama(shape, len(self.tokenizer))
-        cast(nn.Module, self.student).to(device)
+        self.student = Speaker(shape, self.vocabulary, len(self.tokenizer)).to(device)
         self.average = copy.deepcopy(self.student).requires_grad_(False)
         self.average.train(False)
         self.optimiser = torch.optim.AdamW(_groups(self.student), lr=rate.rate, betas=(0.9, 0.95))
@@ -101,17 +125,15 @@ class LanguageTraining:
             accuracy=float((logits.argmax(-1) == labels).float().mean()),
         )
 
-    def _loss(self, model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    def _loss(self, model: Speaker, batch: Batch) -> Tensor:
         logits, labels = self._predictions(model, batch)
         return nn.functional.cross_entropy(logits, labels)
 
-    def _predictions(self, model: LlamaForCausalLM, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _predictions(self, model: Speaker, batch: Batch) -> tuple[Tensor, Tensor]:
         """Logits [N, vocabulary] and labels [N] of the tokens that are to be predicted."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            # Padding is on the right, where no token looks: causal attention needs no mask for it.
-            hidden = model.model(input_ids=batch.inputs, use_cache=False).last_hidden_state
             wanted = batch.labels[:, 1:] >= 0
-            logits = model.lm_head(hidden[:, :-1][wanted])
+            logits = model(batch.inputs[:, :-1], wanted)
         return logits.float(), batch.labels[:, 1:][wanted]
 
     def save(self, folder: Path) -> None:
@@ -133,7 +155,9 @@ class LanguageTraining:
     def export(self, folder: Path) -> None:
         """Write the averaged model: float16 safetensors, tokenizer and tts_eval.json."""
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY_PREFIX))
-        shipped = copy.deepcopy(self.average)
+        shipped = copy.deepcopy(self.average.llama)
+        with torch.no_grad():
+            shipped.model.embed_tokens.weight.copy_(self.average.table())
         cast(nn.Module, shipped).to("cpu", torch.float16)
         shipped.save_pretrained(scratch)
         self.tokenizer.save_pretrained(scratch)
@@ -190,6 +214,7 @@ def _vocabulary(tokenizer: PreTrainedTokenizerFast, codes: int) -> Vocabulary:
 
 def _groups(model: nn.Module) -> list[dict[str, object]]:
     """Matrices decay, gains do not."""
-    matrices = [parameter for parameter in model.parameters() if parameter.ndim > 1]
-    gains = [parameter for parameter in model.parameters() if parameter.ndim <= 1]
+    learned = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in learned if parameter.ndim > 1]
+    gains = [parameter for parameter in learned if parameter.ndim <= 1]
     return [{"params": matrices, "weight_decay": 0.1}, {"params": gains, "weight_decay": 0.0}]
