@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 from tts_eval import weights
+from tts_eval.errors import ConfigError
 from tts_eval.phonemes import SYMBOLS
 from tts_eval.recipes import language_model
 from tts_eval.recipes.checkpoints import LearningRate
@@ -21,7 +22,9 @@ from tts_eval.synthesizers.llasa.format import LlasaFormat, join_texts
 from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
 from tts_eval.types import FinishReason, Job, Request, Sampling
 
-TINY = ModelShape(levels=(4, 4, 4), codes_per_second=25, width=32, layers=2, heads=2, kv_heads=1, inner_width=48)
+TINY = ModelShape(
+    codec="toy", levels=(4, 4, 4), codes_per_second=25, width=32, layers=2, heads=2, kv_heads=1, inner_width=48
+)
 CODEC = CodecConfig(
     levels=(4, 4, 4), encoder_width=16, encoder_blocks=1, decoder_width=16, decoder_blocks=1, frame_width=16,
     frame_blocks=1,
@@ -163,3 +166,25 @@ def test_what_is_learned_of_a_code_holds_for_its_neighbours():
     assert torch.equal(table().detach()[:4], before[:4])
     with pytest.raises(ValueError, match="do not fit"):
         TokenTable(vocabulary=60, width=8, first=4, levels=(4, 4, 4))
+
+
+def test_a_killed_command_leaves_a_model_that_speaks_and_another_codec_is_another_run(
+    tmp_path: Path, data_of_noise: Path, monkeypatch
+):
+    pytest.importorskip("piper")
+
+    def killed(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    NanoCodec(CODEC).save(tmp_path / "codec")
+    NanoCodec(CODEC).save(tmp_path / "other")
+    flags = ["--data", str(data_of_noise), "--out", str(tmp_path / "nano"), "--speeds", "1", "--threads", "1"]
+    flags += ["--width", "32", "--layers", "1", "--steps", "1"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(language_model, "train", killed)
+        language_model.main([*flags, "--codec", str(tmp_path / "codec")])
+    load_synthesizer(f"llasa:{tmp_path / 'nano' / 'model'}")
+    language_model.main([*flags, "--codec", str(tmp_path / "codec")])
+    with pytest.raises(ConfigError, match="codec"):
+        language_model.main([*flags, "--codec", str(tmp_path / "other")])
+    assert len(list((tmp_path / "nano" / "codes").iterdir())) == 2

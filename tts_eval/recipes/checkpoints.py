@@ -91,7 +91,9 @@ def load_checkpoint(
         return 0
     progress = json.loads((checkpoints[-1] / "progress.json").read_text(encoding="utf-8"))
     if progress["config"] != json.loads(json.dumps(dict(config))):
-        raise ConfigError([f"{checkpoints[-1]} is of another shape: {progress['config']}. Choose another --out."])
+        raise ConfigError(
+            [f"{checkpoints[-1]} is of another shape or codec: {progress['config']}. Choose another --out."]
+        )
     tensors = load_file(checkpoints[-1] / "model.safetensors")
     for part, module in modules.items():
         prefix = f"{part}."

@@ -29,12 +29,13 @@ from tts_eval.recipes.coded_speech import CodedClip, coded_clips, phonemes_by_id
 from tts_eval.recipes.corpus import read_corpus
 from tts_eval.recipes.language_batches import Batch, Batches, SequenceSettings, collate
 from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.synthesizers.llasa.checkpoint import digest
 from tts_eval.synthesizers.nano_codec import RATE, NanoCodec
 from tts_eval.synthesizers.nano_speech import save_default_voice
 
 VALIDATION_CLIPS = 48
 _SEQUENCES = SequenceSettings()
-_SHAPE = ModelShape(levels=(), codes_per_second=0)
+_SHAPE = ModelShape(codec="", levels=(), codes_per_second=0)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,14 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     codec = NanoCodec.load(options.codec).to(device)
+    revision = digest(options.codec)
     clips = options.clips or options.out / "clips"
     prepare_corpora(options.data, clips, speeds=options.speeds, processes=options.threads)
     phonemes = phonemes_by_id(utterance for folder in options.data for utterance in read_corpus(folder))
     coded = {
-        part: coded_clips(ClipStore(clips / part), phonemes, codec, options.out / "codes" / part, device)
+        part: coded_clips(ClipStore(clips / part), phonemes, codec, options.out / "codes" / revision / part, device)
         for part in ("training", "validation")
     }
     shape = ModelShape(
+        codec=revision,
         levels=codec.config.levels,
         codes_per_second=RATE // codec.config.hop,
         width=options.width,
@@ -65,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     batches = Batches(coded["training"], training.vocabulary, settings, options.seed)
     training.resume(options.out)
-    train(training, batches, coded["validation"], options)
+    training.export(options.out / "model")
     add_codec(options.out / "model", options.codec, ClipStore(clips / "training"))
+    train(training, batches, coded["validation"], options)
 
 
 def add_codec(model: Path, codec: Path, store: ClipStore) -> None:

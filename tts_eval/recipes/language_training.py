@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelShape:
-    """Sizes of the model."""
+    """Sizes of the model, and whose codes it speaks."""
 
+    codec: str
+    """Digest of the codec: what was learned of one codec's codes means nothing in another's."""
     levels: tuple[int, ...]
     """The codec's grid."""
     codes_per_second: int
@@ -137,7 +139,7 @@ class LanguageTraining:
         return logits.float(), batch.labels[:, 1:][wanted]
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint, and the averaged model as a folder that `llasa:FOLDER` reads, but for its codec."""
+        """Write a checkpoint and `folder/model`."""
         modules = {"student": self.student, "average": self.average}
         save_checkpoint(folder, self.step, asdict(self.shape), modules, {"student": self.optimiser})
         self.export(folder / "model")
@@ -146,14 +148,15 @@ class LanguageTraining:
         """Load the latest checkpoint under `folder`, if there is one.
 
         Raises:
-            ConfigError: the checkpoint is of a model of another shape.
+            ConfigError: the checkpoint is of a model of another shape, or for another codec.
         """
         modules = {"student": self.student, "average": self.average}
         self.step = load_checkpoint(folder, asdict(self.shape), modules, {"student": self.optimiser})
         return self.step > 0
 
     def export(self, folder: Path) -> None:
-        """Write the averaged model: float16 safetensors, tokenizer and tts_eval.json."""
+        """Write the averaged model: float16 safetensors, tokenizer and tts_eval.json; a codec that lies there stays."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY_PREFIX))
         shipped = copy.deepcopy(self.average.llama)
         with torch.no_grad():
@@ -172,8 +175,11 @@ class LanguageTraining:
         scratch.chmod(0o755)
         if (folder / "codec").is_dir():
             shutil.copytree(folder / "codec", scratch / "codec")
-        shutil.rmtree(folder, ignore_errors=True)
+        old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=TEMPORARY_PREFIX))
+        if folder.is_dir():
+            folder.rename(old / folder.name)
         scratch.rename(folder)
+        shutil.rmtree(old)
 
 
 def _llama(shape: ModelShape, vocabulary: int) -> LlamaForCausalLM:
