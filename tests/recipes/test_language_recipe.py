@@ -1,6 +1,7 @@
 """The language model's recipe on a minute of noise: it learns, resumes, and what it writes can speak."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,10 @@ from tts_eval.phonemes import SYMBOLS
 from tts_eval.recipes import language_model
 from tts_eval.recipes.checkpoints import LearningRate
 from tts_eval.recipes.coded_speech import CodedClip
-from tts_eval.recipes.language_batches import IGNORED, Batches, SequenceSettings, collate
+from tts_eval.recipes.language_batches import IGNORED, Batches, SequenceSettings, collate, join
 from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.recipes.phoneme_head import FILE as PHONEME_HEAD
+from tts_eval.recipes.phoneme_head import PhonemeHead
 from tts_eval.recipes.token_table import TokenTable
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.synthesizers.llasa.format import LlasaFormat, join_texts
@@ -38,12 +41,14 @@ def make_clips(count: int = 30) -> list[CodedClip]:
     for number in range(count):
         letters = [int(letter) for letter in random.integers(0, 10, 6 + number % 5)]
         codes = np.repeat(np.array(letters, np.int32), 2)
-        clips.append(CodedClip(f"voice{number % 3}", "".join(SYMBOLS[letter] for letter in letters), codes))
+        places = np.repeat(np.arange(len(letters), dtype=np.int32), 2)
+        clips.append(CodedClip(f"voice{number % 3}", "".join(SYMBOLS[letter] for letter in letters), codes, places))
     return clips
 
 
-def make_training() -> LanguageTraining:
-    return LanguageTraining(TINY, LearningRate(rate=3e-3, warmup_steps=5), device=torch.device("cpu"))
+def make_training(**settings: float) -> LanguageTraining:
+    rate = LearningRate(rate=3e-3, warmup_steps=5)
+    return LanguageTraining(TINY, rate, device=torch.device("cpu"), **settings)  # type: ignore[arg-type]
 
 
 def learn(training: LanguageTraining, until: int, **settings: object) -> list[float]:
@@ -81,7 +86,7 @@ def test_resumed_training_equals_undisturbed(tmp_path: Path):
 def test_sequences_are_llasas_and_only_speech_is_predicted(tmp_path: Path):
     training = make_training()
     clip, other = make_clips(2)
-    batch = collate([(clip.phonemes, clip.codes)], training.vocabulary, 0.0, np.random.default_rng(0))
+    batch = collate([join([clip])], training.vocabulary, 0.0, np.random.default_rng(0))
     training.export(tmp_path / "model")
     written = LlasaFormat.load(tmp_path / "model", chat=False)
     opening = written.prompt(clip.phonemes)
@@ -91,15 +96,39 @@ def test_sequences_are_llasas_and_only_speech_is_predicted(tmp_path: Path):
     assert torch.equal(batch.labels[0, len(opening) :], batch.inputs[0, len(opening) :])
     # Two sentences in a row are what a prompt and the text to say become.
     prompted = written.prompt(other.phonemes, transcript=clip.phonemes, codes=clip.codes.tolist())
-    joined = (join_texts(clip.phonemes, other.phonemes), np.concatenate([clip.codes, other.codes]))
+    joined = join([clip, other])
+    assert joined.phonemes == join_texts(clip.phonemes, other.phonemes)
     both = collate([joined], training.vocabulary, 0.0, np.random.default_rng(0))
     assert both.inputs[0, : len(prompted)].tolist() == prompted
+
+
+def test_the_place_of_an_input_is_the_symbol_that_the_next_token_says():
+    training = make_training()
+    clips = make_clips(2)
+    batch = collate([join(clips), join(clips[:1])], training.vocabulary, 0.0, np.random.default_rng(0))
+    for row in range(2):
+        asked = batch.place[row] >= 0
+        symbols = batch.inputs[row][batch.place[row][asked]] - training.vocabulary.symbols[SYMBOLS[0]]
+        codes = batch.inputs[row][1:][asked[:-1]] - training.vocabulary.first_code
+        assert torch.equal(symbols, codes), "a phoneme is said as its own number"
+        assert int(asked.sum()) == sum(len(clip.codes) for clip in clips[: 2 - row])
+    unknown = replace(clips[0], places=np.full_like(clips[0].places, -1))
+    assert (collate([join([unknown])], training.vocabulary, 0.0, np.random.default_rng(0)).place == -1).all()
+
+
+def test_a_guided_model_looks_at_what_it_says():
+    looking_away = []
+    for weight in (0.0, 0.5):
+        training = make_training(guide_weight=weight)
+        batches = Batches(make_clips(), training.vocabulary, SequenceSettings(tokens=512, longest=96), seed=0)
+        looking_away.append(np.mean([float(training.learn(batches.at(step))["guide"]) for step in range(40)][-10:]))
+    assert looking_away[1] < 0.7 * looking_away[0]
 
 
 def test_noise_is_heard_and_never_predicted():
     training = make_training()
     clip = make_clips(1)[0]
-    rows = [(clip.phonemes, clip.codes)] * 20
+    rows = [join([clip])] * 20
     calm, noisy = (collate(rows, training.vocabulary, noise, np.random.default_rng(0)) for noise in (0.0, 0.3))
     assert torch.equal(calm.labels, noisy.labels)
     is_code = (calm.labels >= 0) & (calm.labels != training.vocabulary.speech_end)
@@ -120,6 +149,7 @@ def test_batches_fit_depend_on_their_step_alone_and_grow():
 def test_the_command_makes_a_model_that_speaks(tmp_path: Path, data_of_noise: Path, capsys):
     pytest.importorskip("piper")
     NanoCodec(CODEC).save(tmp_path / "codec")
+    PhonemeHead(3).save(tmp_path / PHONEME_HEAD)
     flags = ["--data", str(data_of_noise), "--codec", str(tmp_path / "codec"), "--out", str(tmp_path / "nano")]
     flags += ["--speeds", "1", "--threads", "1", "--width", "32", "--layers", "1", "--log-every", "1"]
     language_model.main([*flags, "--steps", "1"])
@@ -177,6 +207,7 @@ def test_a_killed_command_leaves_a_model_that_speaks_and_another_codec_is_anothe
         raise KeyboardInterrupt
 
     NanoCodec(CODEC).save(tmp_path / "codec")
+    PhonemeHead(3).save(tmp_path / PHONEME_HEAD)
     NanoCodec(CODEC).save(tmp_path / "other")
     flags = ["--data", str(data_of_noise), "--out", str(tmp_path / "nano"), "--speeds", "1", "--threads", "1"]
     flags += ["--width", "32", "--layers", "1", "--steps", "1"]

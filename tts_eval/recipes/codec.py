@@ -23,12 +23,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tts_eval import weights
 from tts_eval.recipes.checkpoints import LearningRate
 from tts_eval.recipes.clips import LONGEST, SHORTEST, ClipStore, prepare
 from tts_eval.recipes.codec_batches import Batches, BatchSize
 from tts_eval.recipes.codec_training import CodecTraining, Schedule
 from tts_eval.recipes.codec_validation import validate
 from tts_eval.recipes.corpus import HELD_OUT_SPEAKERS, Utterance, read_corpus, split_held_out, stable_fraction
+from tts_eval.recipes.recogniser_distance import RecogniserDistance
 from tts_eval.synthesizers.nano_codec import RATE, CodecConfig
 
 VALIDATION_CLIPS = 24
@@ -48,11 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         rate=LearningRate(rate=options.rate, steps=options.steps, decay_steps=options.decay_steps),
         adversarial_from=options.adversarial_from,
         phoneme_weight=options.phoneme_weight,
+        recogniser_weight=options.recogniser_weight,
     )
     training = CodecTraining(
         CodecConfig(codes_per_second=options.codes_per_second, levels=tuple(options.levels)),
         schedule,
         device=torch.device(options.device),
+        recogniser=RecogniserDistance(weights.locate("whisper-tiny.en") / "model.bin"),
         bf16=options.bf16,
         seed=options.seed,
     )
@@ -147,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--adversarial-from", type=int, help="the step at which the critic joins")
     add("--rate", type=float, default=_SCHEDULE.rate.rate)
     add("--phoneme-weight", type=float, default=_SCHEDULE.phoneme_weight)
+    add("--recogniser-weight", type=float, default=_SCHEDULE.recogniser_weight)
     add("--codes-per-second", type=int, default=_CODEC.codes_per_second)
     add("--levels", type=int, nargs="+", default=_CODEC.levels)
     add("--speeds", type=float, nargs="+", default=[1.0, 0.9, 1.1], help="playing speeds: each makes a new speaker")

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts_eval.phonemes import LETTERS
 from tts_eval.recipes.clips import ClipStore
+from tts_eval.recipes.phoneme_head import sound_numbers
 from tts_eval.synthesizers.nano_codec import RATE
 
 NEIGHBOURS = 50
@@ -108,8 +108,3 @@ class Batches:
             index = random.choice(self._same_speaker[self._store.clips[index].speaker])
         voice: np.ndarray = self._store.voices[index]
         return voice
-
-
-def sound_numbers(sounds: str) -> list[int]:
-    """Phonemes as numbers from 1; 0 stands for none."""
-    return [LETTERS.index(sound) + 1 for sound in sounds]

@@ -2,8 +2,9 @@
 
 The codec learns to rebuild spectra. Beside it, a small head must read the phonemes off the quantised
 points (CTC), which makes tokens phonetic: easier to predict from text, and what gets lost is not the
-words. From some step on a critic of complex spectra takes the buzz away. The head and the critic
-are thrown away; what is kept is a moving average of the codec's weights.
+words. For the same end what is rebuilt must sound to a speech recogniser as the original does. From
+some step on a critic of complex spectra takes the buzz away. What is kept is a moving average of the
+weights of the codec and the head; recogniser and critic are thrown away.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tts_eval.phonemes import LETTERS
 from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
 from tts_eval.recipes.codec_batches import Batch
+from tts_eval.recipes.phoneme_head import FILE as PHONEME_HEAD
+from tts_eval.recipes.phoneme_head import PhonemeHead
+from tts_eval.recipes.recogniser_distance import RecogniserDistance
 from tts_eval.recipes.spectral_losses import (
     Opinion,
     SpectralCritic,
@@ -28,7 +31,7 @@ from tts_eval.recipes.spectral_losses import (
     deception_loss,
     feature_distance,
 )
-from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec, TimeConvolution
+from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
 
 RATE = LearningRate(rate=8e-4)
 
@@ -40,26 +43,14 @@ class Schedule:
     rate: LearningRate = RATE
     adversarial_from: int | None = None
     phoneme_weight: float = 0.15
+    recogniser_weight: float = 0.7
+    """Without a recogniser it has no effect."""
+    recogniser_windows: int = 4
     deception_weight: float = 0.1
     feature_weight: float = 0.3
     critic_windows: int = 6
     average: float = 0.999
     """Share of the old average that a step keeps."""
-
-
-class PhonemeHead(nn.Module):
-    """Reads phonemes off quantised points, a few tokens at a time."""
-
-    def __init__(self, dimensions: int, width: int = 256) -> None:
-        super().__init__()
-        self.first = TimeConvolution(dimensions, width, 5)
-        self.second = TimeConvolution(width, width, 3)
-        self.leave = nn.Linear(width, len(LETTERS) + 1)
-
-    def forward(self, points: Tensor) -> Tensor:
-        """Log probabilities [B, frames, phonemes + 1]; 0 is the blank."""
-        hidden = functional.gelu(self.second(functional.gelu(self.first(points))))
-        return functional.log_softmax(self.leave(hidden).float(), dim=-1)
 
 
 class Student(nn.Module):
@@ -75,7 +66,14 @@ class CodecTraining:
     """The state of a training run."""
 
     def __init__(
-        self, config: CodecConfig, schedule: Schedule, *, device: torch.device, bf16: bool = False, seed: int = 0
+        self,
+        config: CodecConfig,
+        schedule: Schedule,
+        *,
+        device: torch.device,
+        recogniser: RecogniserDistance | None = None,
+        bf16: bool = False,
+        seed: int = 0,
     ) -> None:
         torch.manual_seed(seed)
         self.config, self.schedule, self.device, self.bf16 = config, schedule, device, bf16
@@ -84,6 +82,7 @@ class CodecTraining:
         self.average = copy.deepcopy(self.student).requires_grad_(False)
         self.critic = SpectralCritic().to(device)
         self.distance = SpectralDistance().to(device)
+        self.recogniser = recogniser.to(device) if recogniser and schedule.recogniser_weight else None
         self.optimiser = _optimiser(self.student, schedule)
         self.critic_optimiser = _optimiser(self.critic, schedule)
 
@@ -101,6 +100,10 @@ class CodecTraining:
             made = codec.decoder(points, batch.voices)
         losses = {"spectral": self.distance(made, real), "phonemes": phoneme_loss(log_probs, batch)}
         total = losses["spectral"] + self.schedule.phoneme_weight * losses["phonemes"]
+        if self.recogniser is not None:
+            heard = self.schedule.recogniser_windows
+            losses["words"] = self.recogniser(made[:heard], real[:heard])
+            total = total + self.schedule.recogniser_weight * losses["words"]
         if self._adversarial:
             losses |= self._criticise(real, made)
             total = total + self.schedule.deception_weight * losses["deception"]
@@ -143,9 +146,10 @@ class CodecTraining:
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint, complete or not at all, and the averaged codec; older checkpoints go."""
+        """Write a checkpoint, complete or not at all, and the averaged codec and head; older checkpoints go."""
         save_checkpoint(folder, self.step, asdict(self.config), self._modules, self._optimisers)
         self.average.codec.save(folder / "codec")
+        self.average.head.save(folder / PHONEME_HEAD)
 
     def resume(self, folder: Path) -> bool:
         """Load the latest checkpoint under `folder`, if there is one.

@@ -5,8 +5,9 @@
 A sequence holds one to a few sentences of the same speaker, texts first and codes after, which is
 just what a prompt with its transcript followed by a new text looks like: cloning is never trained
 apart. Only codes and the end are to be predicted. Some of the codes that the model hears are replaced at
-random, so that it trusts the text rather than what it said itself. A batch depends on the seed and
-the number of the step alone.
+random, so that it trusts the text rather than what it said itself. For each code that is to be
+predicted the batch knows the symbols of the text that it says, give or take two: there some of the model's attention
+shall be. A batch depends on the seed and the number of the step alone.
 """
 
 from __future__ import annotations
@@ -70,6 +71,8 @@ class Batch(NamedTuple):
     labels: Tensor
     mask: Tensor
     """1 where there is a token, 0 where padding."""
+    place: Tensor
+    """Which input is the phoneme that the next token says; -1 where there is none, or none is known."""
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -119,34 +122,55 @@ class Batches:
     def _length(self, group: Sequence[int]) -> int:
         return int(self._lengths[list(group)].sum()) + len(group) - 1 + 4
 
-    def _sequence(self, group: Sequence[int]) -> tuple[str, np.ndarray]:
-        clips = [self._clips[index] for index in group]
-        return " ".join(clip.phonemes for clip in clips), np.concatenate([clip.codes for clip in clips])
+    def _sequence(self, group: Sequence[int]) -> Sequenced:
+        return join([self._clips[index] for index in group])
+
+
+class Sequenced(NamedTuple):
+    """One sequence before it is tokens."""
+
+    phonemes: str
+    codes: np.ndarray
+    places: np.ndarray
+
+
+def join(clips: Sequence[CodedClip]) -> Sequenced:
+    """Texts in a row, with a space between, and codes in a row."""
+    starts = np.cumsum([0, *(len(clip.phonemes) + 1 for clip in clips)])
+    places = [np.where(clip.places < 0, -1, clip.places + start) for clip, start in zip(clips, starts, strict=False)]
+    return Sequenced(
+        " ".join(clip.phonemes for clip in clips),
+        np.concatenate([clip.codes for clip in clips]),
+        np.concatenate(places),
+    )
 
 
 def collate(
-    sequences: Sequence[tuple[str, np.ndarray]],
+    sequences: Sequence[Sequenced],
     vocabulary: Vocabulary,
     code_noise: float,
     random: np.random.Generator,
 ) -> Batch:
-    """A batch of (phonemes, codes), padded on the right."""
-    rows = [_tokens(phonemes, codes, vocabulary) for phonemes, codes in sequences]
+    """A batch of sequences, padded on the right."""
+    rows = [_tokens(sequence, vocabulary) for sequence in sequences]
     width = max(len(tokens) for tokens, _ in rows)
     inputs = np.full((len(rows), width), vocabulary.padding, np.int64)
     labels = np.full((len(rows), width), IGNORED, np.int64)
-    for row, (tokens, speech) in enumerate(rows):
+    place = np.full((len(rows), width), -1, np.int64)
+    for row, ((tokens, speech), sequence) in enumerate(zip(rows, sequences, strict=True)):
         inputs[row, : len(tokens)] = tokens
         labels[row, speech : len(tokens)] = tokens[speech:]
+        # Behind TEXT_START; what an input predicts is the token after it.
+        place[row, speech - 1 : len(tokens) - 2] = np.where(sequence.places < 0, -1, sequence.places + 1)
     mask = inputs != vocabulary.padding
     is_code = (inputs >= vocabulary.first_code) & (inputs < vocabulary.first_code + vocabulary.codes)
     replaced = is_code & (random.random(inputs.shape) < code_noise)
     inputs[replaced] = vocabulary.first_code + random.integers(0, vocabulary.codes, int(replaced.sum()))
-    return Batch(torch.from_numpy(inputs), torch.from_numpy(labels), torch.from_numpy(mask.astype(np.int64)))
+    return Batch(*map(torch.from_numpy, (inputs, labels, mask.astype(np.int64), place)))
 
 
-def _tokens(phonemes: str, codes: np.ndarray, vocabulary: Vocabulary) -> tuple[list[int], int]:
-    """The sequence, and where the first code lies in it."""
-    text = [vocabulary.symbols[symbol] for symbol in phonemes]
+def _tokens(sequence: Sequenced, vocabulary: Vocabulary) -> tuple[list[int], int]:
+    """The tokens, and where the first code lies among them."""
+    text = [vocabulary.symbols[symbol] for symbol in sequence.phonemes]
     opening = [vocabulary.text_start, *text, vocabulary.text_end, vocabulary.speech_start]
-    return [*opening, *(vocabulary.first_code + codes).tolist(), vocabulary.speech_end], len(opening)
+    return [*opening, *(vocabulary.first_code + sequence.codes).tolist(), vocabulary.speech_end], len(opening)

@@ -21,14 +21,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from tts_eval.recipes.checkpoints import LearningRate
 from tts_eval.recipes.clips import ClipStore
 from tts_eval.recipes.codec import prepare_corpora
-from tts_eval.recipes.coded_speech import CodedClip, coded_clips, phonemes_by_id
+from tts_eval.recipes.coded_speech import CodedClip, SpeechEncoder, coded_clips, phonemes_by_id
 from tts_eval.recipes.corpus import read_corpus
-from tts_eval.recipes.language_batches import Batch, Batches, SequenceSettings, collate
-from tts_eval.recipes.language_training import LanguageTraining, ModelShape
+from tts_eval.recipes.language_batches import Batch, Batches, Sequenced, SequenceSettings, collate
+from tts_eval.recipes.language_training import GUIDE_WEIGHT, LanguageTraining, ModelShape
+from tts_eval.recipes.phoneme_head import FILE as PHONEME_HEAD
+from tts_eval.recipes.phoneme_head import PhonemeHead
 from tts_eval.synthesizers.llasa.checkpoint import digest
 from tts_eval.synthesizers.nano_codec import RATE, NanoCodec
 from tts_eval.synthesizers.nano_speech import save_default_voice
@@ -49,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips = options.clips or options.out / "clips"
     prepare_corpora(options.data, clips, speeds=options.speeds, processes=options.threads)
     phonemes = phonemes_by_id(utterance for folder in options.data for utterance in read_corpus(folder))
+    head = PhonemeHead.load(options.codec.parent / PHONEME_HEAD).to(device)
+    encoder = SpeechEncoder(codec, head, device)
     coded = {
-        part: coded_clips(ClipStore(clips / part), phonemes, codec, options.out / "codes" / revision / part, device)
+        part: coded_clips(ClipStore(clips / part), phonemes, encoder, options.out / "codes" / revision / part)
         for part in ("training", "validation")
     }
     shape = ModelShape(
@@ -62,7 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dropout=options.dropout,
     )
     rate = LearningRate(rate=options.rate, steps=options.steps, decay_steps=options.decay_steps)
-    training = LanguageTraining(shape, rate, device=device, bf16=options.bf16, seed=options.seed)
+    training = LanguageTraining(
+        shape, rate, device=device, guide_weight=options.guide_weight, bf16=options.bf16, seed=options.seed
+    )
     settings = SequenceSettings(
         tokens=options.batch_tokens, shortest_first_steps=options.shortest_first_steps, code_noise=options.code_noise
     )
@@ -88,17 +95,18 @@ def train(
     """Step until `options.steps` or `options.minutes`, and leave a checkpoint."""
     started = saved = logged = time.monotonic()
     right, wrong = validation_batches(held_out, training)
-    losses: list[float] = []
+    losses: list[dict[str, Tensor]] = []
     tokens = 0
     while (options.steps is None or training.step < options.steps) and (
         options.minutes is None or time.monotonic() - started < 60 * options.minutes
     ):
         batch = batches.at(training.step)
-        losses.append(float(training.learn(batch)["loss"]))
+        losses.append(training.learn(batch))
         tokens += int(batch.mask.sum())
         if training.step % options.log_every == 0:
             seconds = time.monotonic() - logged
-            _print(step=training.step, loss=round(float(np.mean(losses)), 4), tokens_per_second=round(tokens / seconds))
+            means = {name: round(float(torch.stack([row[name] for row in losses]).mean()), 4) for name in losses[0]}
+            _print(step=training.step, **means, tokens_per_second=round(tokens / seconds))
             losses, tokens, logged = [], 0, time.monotonic()
         if training.step % options.validate_every == 0:
             _print(step=training.step, validation=training.validate(right, wrong)._asdict())
@@ -113,8 +121,8 @@ def validation_batches(held_out: Sequence[CodedClip], training: LanguageTraining
     """Held-out speech behind its own text, and behind the text of the next clip of about its length."""
     clips = sorted(held_out[:VALIDATION_CLIPS], key=lambda clip: len(clip.codes))
     random = np.random.default_rng(0)
-    right = [(clip.phonemes, clip.codes) for clip in clips]
-    wrong = [(other.phonemes, clip.codes) for clip, other in zip(clips, [*clips[1:], clips[0]], strict=True)]
+    right = [Sequenced(clip.phonemes, clip.codes, clip.places) for clip in clips]
+    wrong = [row._replace(phonemes=other.phonemes) for row, other in zip(right, [*clips[1:], clips[0]], strict=True)]
     first, second = (collate(rows, training.vocabulary, 0.0, random) for rows in (right, wrong))
     return first, second
 
@@ -141,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--dropout", type=float, default=_SHAPE.dropout)
     add("--batch-tokens", type=int, default=_SEQUENCES.tokens)
     add("--shortest-first-steps", type=int, default=1000, help="sequences grow over these first steps")
+    add("--guide-weight", type=float, default=GUIDE_WEIGHT, help="of looking at the phoneme that is said next")
     add("--code-noise", type=float, default=_SEQUENCES.code_noise, help="share of heard codes that are replaced")
     add("--speeds", type=float, nargs="+", default=[1.0, 0.9, 1.1], help="playing speeds: each makes a new speaker")
     add("--device", default="cpu", help="cpu or cuda")

@@ -3,7 +3,8 @@
 The model is a small `LlamaForCausalLM`; what is kept is a moving average of its weights, saved as a
 checkpoint folder in Llasa's format. The number to watch beside the loss is the gap: how much worse the
 right speech becomes when it stands behind a wrong text. While it is near zero the model has learned
-what speech sounds like, and not yet to read.
+what speech sounds like, and not yet to read. Two attention heads are taught where to look (see
+`guided_attention`), which is how it learns to read from hours of speech instead of thousands.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from tts_eval.files import TEMPORARY_PREFIX, write_text_atomically
 from tts_eval.phonemes import SYMBOLS
 from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
+from tts_eval.recipes.guided_attention import watched_attention
 from tts_eval.recipes.language_batches import Batch, Vocabulary
 from tts_eval.recipes.phoneme_tokenizer import PADDING, phoneme_tokenizer
 from tts_eval.recipes.token_table import TokenTable
@@ -30,6 +32,8 @@ from tts_eval.synthesizers.llasa.format import SPEECH_END, SPEECH_START, TEXT_EN
 
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+GUIDE_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +90,18 @@ class LanguageTraining:
     """The state of a training run."""
 
     def __init__(
-        self, shape: ModelShape, rate: LearningRate, *, device: torch.device, bf16: bool = False, seed: int = 0
+        self,
+        shape: ModelShape,
+        rate: LearningRate,
+        *,
+        device: torch.device,
+        guide_weight: float = GUIDE_WEIGHT,
+        bf16: bool = False,
+        seed: int = 0,
     ) -> None:
         torch.manual_seed(seed)
+        self._guide_weight = guide_weight
+        self._guided = sorted({shape.layers // 4, 5 * shape.layers // 8})
         self.shape, self.rate, self.device, self.bf16, self.seed = shape, rate, device, bf16, seed
         self.step = 0
         self.tokenizer = phoneme_tokenizer(shape.codes)
@@ -105,16 +118,19 @@ class LanguageTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate.at(self.step)
         self.student.train()
-        loss = self._loss(self.student, batch.to(self.device))
+        batch = batch.to(self.device)
+        with watched_attention(self.student.llama, self._guided) as attention:
+            loss = self._loss(self.student, batch)
+        guide = attention.distance(batch.place[:, :-1])
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss + self._guide_weight * guide).backward()  # type: ignore[no-untyped-call]
         gradient = nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         self.optimiser.step()
         keep = min(self._keep, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.student.parameters()), 1 - keep)
         self.step += 1
-        return {"loss": loss.detach(), "gradient": gradient}
+        return {"loss": loss.detach(), "guide": guide.detach(), "gradient": gradient}
 
     @torch.no_grad()
     def validate(self, right: Batch, wrong: Batch) -> Validation:
