@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from tts_eval.recipes.clips import ClipStore
-from tts_eval.recipes.phoneme_head import sound_numbers
 from tts_eval.synthesizers.nano_codec import RATE
+from tts_eval.synthesizers.phoneme_alignment import sound_numbers
 
 NEIGHBOURS = 50
 """Clips share a batch when they are among the nearest 1/50 in length."""

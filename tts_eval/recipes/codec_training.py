@@ -20,8 +20,6 @@ from torch.nn import functional
 
 from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
 from tts_eval.recipes.codec_batches import Batch
-from tts_eval.recipes.phoneme_head import FILE as PHONEME_HEAD
-from tts_eval.recipes.phoneme_head import PhonemeHead
 from tts_eval.recipes.recogniser_distance import RecogniserDistance
 from tts_eval.recipes.spectral_losses import (
     Opinion,
@@ -32,6 +30,8 @@ from tts_eval.recipes.spectral_losses import (
     feature_distance,
 )
 from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
+from tts_eval.synthesizers.phoneme_alignment import FILE as PHONEME_HEAD
+from tts_eval.synthesizers.phoneme_alignment import PhonemeHead
 
 RATE = LearningRate(rate=8e-4)
 
@@ -149,7 +149,7 @@ class CodecTraining:
         """Write a checkpoint, complete or not at all, and the averaged codec and head; older checkpoints go."""
         save_checkpoint(folder, self.step, asdict(self.config), self._modules, self._optimisers)
         self.average.codec.save(folder / "codec")
-        self.average.head.save(folder / PHONEME_HEAD)
+        self.average.head.save(folder / "codec" / PHONEME_HEAD)
 
     def resume(self, folder: Path) -> bool:
         """Load the latest checkpoint under `folder`, if there is one.

@@ -1,13 +1,14 @@
-"""What the language model learns from at each step: sentences of one voice in a row, as Llasa writes them.
+"""What the language model learns from at each step: sentences of one voice in a row, word by word.
 
-    TEXT_START phonemes TEXT_END SPEECH_START codes SPEECH_END
+    TEXT_START phonemes TEXT_END SPEECH_START word codes END word codes END ...
 
-A sequence holds one to a few sentences of the same speaker, texts first and codes after, which is
-just what a prompt with its transcript followed by a new text looks like: cloning is never trained
-apart. Only codes and the end are to be predicted. Some of the codes that the model hears are replaced at
-random, so that it trusts the text rather than what it said itself. For each code that is to be
-predicted the batch knows the symbols of the text that it says, give or take two: there some of the model's attention
-shall be. A batch depends on the seed and the number of the step alone.
+As Llasa writes it, but that each word stands once more right before the codes that say it, up to an end
+mark: the model need not find its place in the text, which takes a thousand times the speech that we
+have. Only codes and ends are to be predicted. A sequence holds one to a few sentences of the same
+speaker, texts first and speech after, which is just what a prompt with its transcript followed by a new
+text looks like: cloning is never trained apart. Some of the codes that the model hears are replaced at
+random, so that it trusts the text rather than what it said itself. A batch depends on the seed and
+the number of the step alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ import torch
 from torch import Tensor
 
 from tts_eval.recipes.coded_speech import CodedClip
+from tts_eval.synthesizers.llasa.words import split_words
 
+WIDTHS = 32
+"""Batches are a multiple of this wide: a CPU keeps kernels, and memory, for every shape that it has met."""
 IGNORED = -100
 """Label of what is not to be predicted (torch's cross-entropy leaves it out)."""
 CANDIDATES = 4
@@ -71,8 +75,6 @@ class Batch(NamedTuple):
     labels: Tensor
     mask: Tensor
     """1 where there is a token, 0 where padding."""
-    place: Tensor
-    """Which input is the phoneme that the next token says; -1 where there is none, or none is known."""
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -86,7 +88,8 @@ class Batches:
         self, clips: Sequence[CodedClip], vocabulary: Vocabulary, settings: SequenceSettings, seed: int
     ) -> None:
         self._clips, self._vocabulary, self._settings, self._seed = clips, vocabulary, settings, seed
-        self._lengths = np.array([len(clip.codes) + len(clip.phonemes) for clip in clips])
+        # Each symbol stands twice, with an end in the place of each space and one more at the end.
+        self._lengths = np.array([len(clip.codes) + 2 * len(clip.phonemes) + 1 for clip in clips])
         self._of_speaker: dict[str, np.ndarray] = {}
         members: dict[str, list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
@@ -103,6 +106,7 @@ class Batches:
         chosen: list[list[int]] = []
         for group in drawn[start:] + drawn[:start][::-1]:
             widest = max(self._length(group), *(self._length(other) for other in chosen), 1)
+            widest = -(-widest // WIDTHS) * WIDTHS
             if chosen and widest * (len(chosen) + 1) > self._settings.tokens:
                 break
             chosen.append(group)
@@ -132,12 +136,13 @@ class Sequenced(NamedTuple):
     phonemes: str
     codes: np.ndarray
     places: np.ndarray
+    """Which phoneme each code belongs to."""
 
 
 def join(clips: Sequence[CodedClip]) -> Sequenced:
     """Texts in a row, with a space between, and codes in a row."""
     starts = np.cumsum([0, *(len(clip.phonemes) + 1 for clip in clips)])
-    places = [np.where(clip.places < 0, -1, clip.places + start) for clip, start in zip(clips, starts, strict=False)]
+    places = [clip.places + start for clip, start in zip(clips, starts, strict=False)]
     return Sequenced(
         " ".join(clip.phonemes for clip in clips),
         np.concatenate([clip.codes for clip in clips]),
@@ -153,24 +158,29 @@ def collate(
 ) -> Batch:
     """A batch of sequences, padded on the right."""
     rows = [_tokens(sequence, vocabulary) for sequence in sequences]
-    width = max(len(tokens) for tokens, _ in rows)
+    width = -(-max(len(tokens) for tokens, _ in rows) // WIDTHS) * WIDTHS
     inputs = np.full((len(rows), width), vocabulary.padding, np.int64)
     labels = np.full((len(rows), width), IGNORED, np.int64)
-    place = np.full((len(rows), width), -1, np.int64)
-    for row, ((tokens, speech), sequence) in enumerate(zip(rows, sequences, strict=True)):
+    for row, (tokens, spoken) in enumerate(rows):
         inputs[row, : len(tokens)] = tokens
-        labels[row, speech : len(tokens)] = tokens[speech:]
-        # Behind TEXT_START; what an input predicts is the token after it.
-        place[row, speech - 1 : len(tokens) - 2] = np.where(sequence.places < 0, -1, sequence.places + 1)
+        labels[row, : len(tokens)] = np.where(spoken, tokens, IGNORED)
     mask = inputs != vocabulary.padding
     is_code = (inputs >= vocabulary.first_code) & (inputs < vocabulary.first_code + vocabulary.codes)
     replaced = is_code & (random.random(inputs.shape) < code_noise)
     inputs[replaced] = vocabulary.first_code + random.integers(0, vocabulary.codes, int(replaced.sum()))
-    return Batch(*map(torch.from_numpy, (inputs, labels, mask.astype(np.int64), place)))
+    return Batch(*map(torch.from_numpy, (inputs, labels, mask.astype(np.int64))))
 
 
-def _tokens(sequence: Sequenced, vocabulary: Vocabulary) -> tuple[list[int], int]:
-    """The tokens, and where the first code lies among them."""
+def _tokens(sequence: Sequenced, vocabulary: Vocabulary) -> tuple[list[int], list[bool]]:
+    """The tokens, and which of them are said."""
     text = [vocabulary.symbols[symbol] for symbol in sequence.phonemes]
-    opening = [vocabulary.text_start, *text, vocabulary.text_end, vocabulary.speech_start]
-    return [*opening, *(vocabulary.first_code + sequence.codes).tolist(), vocabulary.speech_end], len(opening)
+    tokens = [vocabulary.text_start, *text, vocabulary.text_end, vocabulary.speech_start]
+    said = [False] * len(tokens)
+    for word, codes in split_words(sequence.phonemes, sequence.codes, sequence.places):
+        tokens += [
+            *(vocabulary.symbols[symbol] for symbol in word),
+            *(vocabulary.first_code + codes),
+            vocabulary.speech_end,
+        ]
+        said += [False] * len(word) + [True] * (len(codes) + 1)
+    return tokens, said

@@ -26,15 +26,15 @@ from torch import Tensor
 from tts_eval.recipes.checkpoints import LearningRate
 from tts_eval.recipes.clips import ClipStore
 from tts_eval.recipes.codec import prepare_corpora
-from tts_eval.recipes.coded_speech import CodedClip, SpeechEncoder, coded_clips, phonemes_by_id
+from tts_eval.recipes.coded_speech import CodedClip, coded_clips, phonemes_by_id
 from tts_eval.recipes.corpus import read_corpus
-from tts_eval.recipes.language_batches import Batch, Batches, Sequenced, SequenceSettings, collate
-from tts_eval.recipes.language_training import GUIDE_WEIGHT, LanguageTraining, ModelShape
-from tts_eval.recipes.phoneme_head import FILE as PHONEME_HEAD
-from tts_eval.recipes.phoneme_head import PhonemeHead
+from tts_eval.recipes.language_batches import Batch, Batches, Sequenced, SequenceSettings, collate, join
+from tts_eval.recipes.language_training import LanguageTraining, ModelShape
 from tts_eval.synthesizers.llasa.checkpoint import digest
+from tts_eval.synthesizers.llasa.words import split_words
 from tts_eval.synthesizers.nano_codec import RATE, NanoCodec
 from tts_eval.synthesizers.nano_speech import save_default_voice
+from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
 
 VALIDATION_CLIPS = 48
 _SEQUENCES = SequenceSettings()
@@ -52,10 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips = options.clips or options.out / "clips"
     prepare_corpora(options.data, clips, speeds=options.speeds, processes=options.threads)
     phonemes = phonemes_by_id(utterance for folder in options.data for utterance in read_corpus(folder))
-    head = PhonemeHead.load(options.codec.parent / PHONEME_HEAD).to(device)
-    encoder = SpeechEncoder(codec, head, device)
+    aligner = PhonemeAligner.load(options.codec, device)
     coded = {
-        part: coded_clips(ClipStore(clips / part), phonemes, encoder, options.out / "codes" / revision / part)
+        part: coded_clips(ClipStore(clips / part), phonemes, codec, aligner, options.out / "codes" / revision / part)
         for part in ("training", "validation")
     }
     shape = ModelShape(
@@ -67,9 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dropout=options.dropout,
     )
     rate = LearningRate(rate=options.rate, steps=options.steps, decay_steps=options.decay_steps)
-    training = LanguageTraining(
-        shape, rate, device=device, guide_weight=options.guide_weight, bf16=options.bf16, seed=options.seed
-    )
+    training = LanguageTraining(shape, rate, device=device, bf16=options.bf16, seed=options.seed)
     settings = SequenceSettings(
         tokens=options.batch_tokens, shortest_first_steps=options.shortest_first_steps, code_noise=options.code_noise
     )
@@ -118,13 +115,22 @@ def train(
 
 
 def validation_batches(held_out: Sequence[CodedClip], training: LanguageTraining) -> tuple[Batch, Batch]:
-    """Held-out speech behind its own text, and behind the text of the next clip of about its length."""
+    """Held-out speech behind its own words, and each word's behind one of the next clip's."""
     clips = sorted(held_out[:VALIDATION_CLIPS], key=lambda clip: len(clip.codes))
     random = np.random.default_rng(0)
-    right = [Sequenced(clip.phonemes, clip.codes, clip.places) for clip in clips]
-    wrong = [row._replace(phonemes=other.phonemes) for row, other in zip(right, [*clips[1:], clips[0]], strict=True)]
+    right = [join([clip]) for clip in clips]
+    wrong = [_misread(row, other) for row, other in zip(right, [*right[1:], right[0]], strict=True)]
     first, second = (collate(rows, training.vocabulary, 0.0, random) for rows in (right, wrong))
     return first, second
+
+
+def _misread(row: Sequenced, other: Sequenced) -> Sequenced:
+    """The speech of `row`, each word of it behind one of `other`."""
+    spoken = split_words(row.phonemes, row.codes, row.places)
+    strange = other.phonemes.split()
+    chosen = [strange[index % len(strange)] for index in range(len(spoken))]
+    starts = np.cumsum([0, *(len(word) + 1 for word in chosen)])[: len(chosen)]
+    return Sequenced(" ".join(chosen), row.codes, np.repeat(starts, [len(codes) for _, codes in spoken]))
 
 
 def _print(**values: object) -> None:
@@ -149,7 +155,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--dropout", type=float, default=_SHAPE.dropout)
     add("--batch-tokens", type=int, default=_SEQUENCES.tokens)
     add("--shortest-first-steps", type=int, default=1000, help="sequences grow over these first steps")
-    add("--guide-weight", type=float, default=GUIDE_WEIGHT, help="of looking at the phoneme that is said next")
     add("--code-noise", type=float, default=_SEQUENCES.code_noise, help="share of heard codes that are replaced")
     add("--speeds", type=float, nargs="+", default=[1.0, 0.9, 1.1], help="playing speeds: each makes a new speaker")
     add("--device", default="cpu", help="cpu or cuda")

@@ -3,8 +3,7 @@
 The model is a small `LlamaForCausalLM`; what is kept is a moving average of its weights, saved as a
 checkpoint folder in Llasa's format. The number to watch beside the loss is the gap: how much worse the
 right speech becomes when it stands behind a wrong text. While it is near zero the model has learned
-what speech sounds like, and not yet to read. Two attention heads are taught where to look (see
-`guided_attention`), which is how it learns to read from hours of speech instead of thousands.
+what speech sounds like, and not yet to read.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ from torch import Tensor, nn
 from tts_eval.files import TEMPORARY_PREFIX, write_text_atomically
 from tts_eval.phonemes import SYMBOLS
 from tts_eval.recipes.checkpoints import LearningRate, load_checkpoint, save_checkpoint
-from tts_eval.recipes.guided_attention import watched_attention
 from tts_eval.recipes.language_batches import Batch, Vocabulary
 from tts_eval.recipes.phoneme_tokenizer import PADDING, phoneme_tokenizer
 from tts_eval.recipes.token_table import TokenTable
@@ -33,7 +31,9 @@ from tts_eval.synthesizers.llasa.format import SPEECH_END, SPEECH_START, TEXT_EN
 if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-GUIDE_WEIGHT = 0.3
+
+PREDICTED = 256
+"""Predictions are made in multiples of this, for the sake of `language_batches.WIDTHS`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ class ModelShape:
     kv_heads: int = 2
     inner_width: int = 704
     context: int = 1024
-    dropout: float = 0.1
+    dropout: float = 0.0
+    """Of attention; it makes a step half as long again, and pays where the data are an hour or two."""
 
     @property
     def codes(self) -> int:
@@ -73,7 +74,9 @@ class Speaker(nn.Module):
         table = self.table()
         # Padding is on the right, where no token looks: causal attention needs no mask for it.
         hidden = self.llama.model(inputs_embeds=nn.functional.embedding(inputs, table), use_cache=False)
-        return nn.functional.linear(hidden.last_hidden_state[wanted], table)
+        chosen = hidden.last_hidden_state[wanted]
+        spare = -len(chosen) % PREDICTED
+        return nn.functional.linear(nn.functional.pad(chosen, (0, 0, 0, spare)), table)[: len(chosen)]
 
 
 class Validation(NamedTuple):
@@ -95,13 +98,10 @@ class LanguageTraining:
         rate: LearningRate,
         *,
         device: torch.device,
-        guide_weight: float = GUIDE_WEIGHT,
         bf16: bool = False,
         seed: int = 0,
     ) -> None:
         torch.manual_seed(seed)
-        self._guide_weight = guide_weight
-        self._guided = sorted({shape.layers // 4, 5 * shape.layers // 8})
         self.shape, self.rate, self.device, self.bf16, self.seed = shape, rate, device, bf16, seed
         self.step = 0
         self.tokenizer = phoneme_tokenizer(shape.codes)
@@ -118,19 +118,16 @@ class LanguageTraining:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate.at(self.step)
         self.student.train()
-        batch = batch.to(self.device)
-        with watched_attention(self.student.llama, self._guided) as attention:
-            loss = self._loss(self.student, batch)
-        guide = attention.distance(batch.place[:, :-1])
+        loss = self._loss(self.student, batch.to(self.device))
         self.optimiser.zero_grad(set_to_none=True)
-        (loss + self._guide_weight * guide).backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         gradient = nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         self.optimiser.step()
         keep = min(self._keep, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.average.parameters()), list(self.student.parameters()), 1 - keep)
         self.step += 1
-        return {"loss": loss.detach(), "guide": guide.detach(), "gradient": gradient}
+        return {"loss": loss.detach(), "gradient": gradient}
 
     @torch.no_grad()
     def validate(self, right: Batch, wrong: Batch) -> Validation:
@@ -183,6 +180,7 @@ class LanguageTraining:
         notes = {
             "text": "phonemes",
             "chat": False,
+            "words": True,
             "codec": "codec",
             "codes_per_second": self.shape.codes_per_second,
             "context": self.shape.context,

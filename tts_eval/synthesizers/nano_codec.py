@@ -315,10 +315,10 @@ class NanoCodec(nn.Module):
         from safetensors.torch import load_file
 
         try:
-            codec = cls(_parse(json.loads((folder / "config.json").read_text(encoding="utf-8"))))
+            codec = cls(read_config(folder))
             tensors = load_file(folder / "model.safetensors")
             codec.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-        except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise WeightsError(
                 f"{folder} does not hold a nano codec ({error}). Expected config.json and model.safetensors "
                 "as 'python -m tts_eval.recipes.codec' writes them."
@@ -344,10 +344,19 @@ def level(samples_16k: np.ndarray) -> np.ndarray:
     return levelled
 
 
-def _parse(content: dict[str, Any]) -> CodecConfig:
-    if content.pop("format", None) != FORMAT:
-        raise ValueError(f"config.json is not of format {FORMAT}")
-    unknown = set(content) - {field.name for field in fields(CodecConfig)}
-    if unknown:
-        raise ValueError(f"config.json has unknown entries: {', '.join(sorted(unknown))}")
-    return CodecConfig(**{**content, "levels": tuple(content["levels"])})
+def read_config(folder: Path) -> CodecConfig:
+    """The shape of the codec in `folder`.
+
+    Raises:
+        WeightsError: its config.json is not as `save` writes it.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if content.pop("format", None) != FORMAT:
+            raise ValueError(f"it is not of format {FORMAT}")
+        unknown = set(content) - {field.name for field in fields(CodecConfig)}
+        if unknown:
+            raise ValueError(f"it has unknown entries: {', '.join(sorted(unknown))}")
+        return CodecConfig(**{**content, "levels": tuple(content["levels"])})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{folder / 'config.json'} is not a nano codec's ({error}).") from error

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from tts_eval.audio import Clip
-from tts_eval.synthesizers.engine.head import Start
+from tts_eval.synthesizers.engine.head import Said, Start
 from tts_eval.synthesizers.engine.speech import Settled, Utterance, listen
 from tts_eval.synthesizers.engine.steps import Workspace
 from tts_eval.types import Candidate, Cost, FinishReason
@@ -36,6 +36,7 @@ class Row:
     slot: int
     frames: tuple[np.ndarray, ...]
     steps: int = 0
+    drawn: int = 0
     finish: FinishReason | None = None
     settled: Settled = field(default_factory=Settled)
     clip: Clip | None = None
@@ -91,8 +92,8 @@ class RowGeneration:
             most = min(steps, *(row.start.limit - row.steps for row in rows))
             made = self._workspace.run(len(rows), self._clock, self._column, most, controls)
             said = self._workspace.rows.collect(len(rows), self._clock, self._clock + made)
-            for row, (frames, ended) in zip(rows, said, strict=True):
-                self._extend(row, frames, ended, made)
+            for row, new in zip(rows, said, strict=True):
+                self._extend(row, new)
             self._clock += made
             self._column += made
             steps -= made
@@ -138,16 +139,17 @@ class RowGeneration:
         self._charge(time.perf_counter() - started, unheard)
         return [self._candidate(row, row.clip or clips[id(row)]) for row in self._rows]
 
-    def _extend(self, row: Row, frames: np.ndarray, ended: bool, made: int) -> None:
+    def _extend(self, row: Row, new: Said) -> None:
         before = self._engine.row_flops(row.start, row.steps)
-        row.frames = (*row.frames, frames)
-        row.steps += len(frames) + 1 if ended else made
-        if ended:
+        row.frames = (*row.frames, new.frames)
+        row.steps += new.steps
+        row.drawn += new.drawn
+        if new.ended:
             row.finish = FinishReason.EOS
         elif row.steps >= row.start.limit:
             row.finish = FinishReason.LENGTH
         flops = self._engine.row_flops(row.start, row.steps) - before
-        self._spent += Cost(tokens=len(frames) + ended, flops=flops)
+        self._spent += Cost(tokens=new.drawn, flops=flops)
 
     def _compact(self) -> None:
         """Close the gaps that finished rows leave."""
@@ -193,5 +195,5 @@ class RowGeneration:
             finish=row.finish or FinishReason.LENGTH,
             clip=clip,
             tokens=row.said(),
-            cost=Cost(tokens=row.steps, audio_seconds=clip.seconds, generator_seconds=row.seconds, flops=flops),
+            cost=Cost(tokens=row.drawn, audio_seconds=clip.seconds, generator_seconds=row.seconds, flops=flops),
         )

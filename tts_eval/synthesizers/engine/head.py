@@ -29,6 +29,13 @@ class Opening:
     """The prompt's audio, as the codec knows it."""
     text: str
     """What is to be said."""
+    script: tuple[tuple[int, ...], ...] = ()
+    """Tokens that a row hears each time that it ends, before it goes on; it is over when there are none left."""
+
+    @property
+    def heard_steps(self) -> int:
+        """Steps in which a row says nothing, because it hears its script."""
+        return sum(len(tokens) + 1 for tokens in self.script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,10 @@ class Said(NamedTuple):
     frames: np.ndarray
     ended: bool
     """Whether it came to its end after these frames."""
+    steps: int
+    """Steps that it took, the end and those in which it only heard something included."""
+    drawn: int
+    """Steps in which something was drawn."""
 
 
 class HeadRows(Protocol):

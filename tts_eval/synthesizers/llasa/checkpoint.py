@@ -4,6 +4,7 @@ A `tts_eval.json` beside config.json says what config.json has no words for; Lla
 
     {"text": "phonemes",          how text enters: a name of `frontends` (default: as it is written)
      "chat": false,               whether the prompt is a chat turn (default: whether the tokenizer has a template)
+     "words": true,               whether the model is told each word when its turn comes (default: it is not)
      "codec": "codec",            folder beside this file, or hub name (default HKUSTAudio/xcodec2-hf)
      "style": "Speaker {style} ",  how a prompt's style is written (default: it is ignored)
      "codes_per_second": 25,      rate of the codec it was trained with (default 50)
@@ -34,6 +35,7 @@ class CheckpointNotes:
 
     text: str = "characters"
     chat: bool | None = None
+    words: bool = False
     style: str = ""
     codec: str = "HKUSTAudio/xcodec2-hf"
     codes_per_second: float = 50.0
@@ -72,7 +74,7 @@ def read_notes(folder: Path) -> CheckpointNotes:
         return CheckpointNotes()
     values = read_json(path)
     kinds: dict[str, tuple[type, ...]] = {
-        "text": (str,), "chat": (bool,), "style": (str,), "codec": (str,),
+        "text": (str,), "chat": (bool,), "words": (bool,), "style": (str,), "codec": (str,),
         "codes_per_second": (int, float), "context": (int,),
     }  # fmt: skip
     wrong = [name for name, value in values.items() if name not in kinds or not isinstance(value, kinds[name])]

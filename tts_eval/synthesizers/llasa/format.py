@@ -15,7 +15,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tts_eval.errors import MissingDependencyError, SynthesisError, WeightsError
 from tts_eval.phonemes import phonemize
@@ -66,6 +66,15 @@ def english_phonemes(text: str, language: str) -> str:
 def speech_token(code: int) -> str:
     """The token of a codec code."""
     return f"<|s_{code}|>"
+
+
+class Written(NamedTuple):
+    """A request as tokens."""
+
+    ids: list[int]
+    """Everything before the first frame to generate."""
+    script: tuple[tuple[int, ...], ...] = ()
+    """What the model hears each time that it ends, before it goes on; it is over when there is nothing left."""
 
 
 class LlasaFormat:
@@ -123,7 +132,7 @@ class LlasaFormat:
 
     def prompt(
         self, text: str, *, language: str = "en", transcript: str = "", codes: Sequence[int] = (), style: str = ""
-    ) -> list[int]:
+    ) -> Written:
         """Token ids of everything before the first frame to generate.
 
         Args:
@@ -136,19 +145,44 @@ class LlasaFormat:
         Raises:
             SynthesisError: a text holds one of the marks, or the tokenizer cannot write it.
         """
-        written = self._frontend(join_texts(transcript, text), language)
-        for part in (written, style):
-            if any(mark in part for mark in MARKS) or "<|s_" in part:
-                raise SynthesisError(f"The text {part!r} holds a token of Llasa's format; take it out.")
+        ids = self.opening(self.write(join_texts(transcript, text), language), style)
+        return Written([*ids, *(self.first + int(code) for code in codes)])
+
+    def write(self, text: str, language: str) -> str:
+        """What stands between the text marks.
+
+        Raises:
+            SynthesisError: the frontend cannot write it, or it holds one of the marks.
+        """
+        written = self._frontend(text, language)
+        self._refuse_marks(written)
+        return written
+
+    def opening(self, written: str, style: str) -> list[int]:
+        """Token ids up to and with the start of the speech.
+
+        Raises:
+            SynthesisError: the style holds one of the marks, or the tokenizer does not know a character.
+        """
+        self._refuse_marks(style)
         marked = f"{TEXT_START}{written}{TEXT_END}"
-        ids = self._chat_ids(marked, style) if self._chat else self._encode(f"{marked}{style}{SPEECH_START}")
+        ids = self._chat_ids(marked, style) if self._chat else self.encode(f"{marked}{style}{SPEECH_START}")
         unknown = self._tokenizer.unk_token_id
         if unknown is not None and unknown in ids:
             raise SynthesisError(
                 f"{written!r} has characters that the model has never seen: "
                 f"{', '.join(map(repr, self._unknown(written + style)))}. Spell them out, or leave them out."
             )
-        return [*ids, *(self.first + int(code) for code in codes)]
+        return ids
+
+    def encode(self, written: str) -> list[int]:
+        """Token ids of a piece of what `write` returned."""
+        ids: list[int] = self._tokenizer.encode(written, add_special_tokens=False)
+        return ids
+
+    def _refuse_marks(self, part: str) -> None:
+        if any(mark in part for mark in MARKS) or "<|s_" in part:
+            raise SynthesisError(f"The text {part!r} holds a token of Llasa's format; take it out.")
 
     def _chat_ids(self, marked: str, style: str) -> list[int]:
         turns = [
@@ -158,15 +192,11 @@ class LlasaFormat:
         prompt = self._tokenizer.apply_chat_template(
             turns, tokenize=False, continue_final_message=True, date_string=DATE
         )
-        return self._encode(prompt)
-
-    def _encode(self, prompt: str) -> list[int]:
-        ids: list[int] = self._tokenizer.encode(prompt, add_special_tokens=False)
-        return ids
+        return self.encode(prompt)
 
     def _unknown(self, text: str) -> list[str]:
         unknown = self._tokenizer.unk_token_id
-        return sorted({mark for mark in text if unknown in self._encode(mark)}) or [text]
+        return sorted({mark for mark in text if unknown in self.encode(mark)}) or [text]
 
 
 def join_texts(transcript: str, text: str) -> str:

@@ -24,6 +24,8 @@ from tts_eval.synthesizers.llasa.checkpoint import (
 from tts_eval.synthesizers.llasa.format import LlasaFormat, frontends
 from tts_eval.synthesizers.llasa.hub import quiet_transformers
 from tts_eval.synthesizers.llasa.options import LlasaOptions, Source
+from tts_eval.synthesizers.llasa.words import WordFormat
+from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
 
 ENGINE_VERSION = 1
 """Raised whenever the same job would say something else."""
@@ -34,7 +36,7 @@ class Loaded:
     """A checkpoint, ready to speak."""
 
     engine: Engine
-    format: LlasaFormat
+    format: LlasaFormat | WordFormat
     context: int
     style: str
     """How a style is written, e.g. "Speaker {style} "; "" for models that know none."""
@@ -61,7 +63,8 @@ def load(options: LlasaOptions) -> Loaded:
     folder = find_checkpoint(options.source, "Llasa checkpoint")
     notes = read_notes(folder)
     style = LlasaFormat.load(folder, frontend=frontends.load(notes.text), chat=notes.chat)
-    codec = load_codec(options.codec or codec_source(folder, notes), device)
+    source = options.codec or codec_source(folder, notes)
+    codec = load_codec(source, device)
     _check_codec(folder, notes, style, codec.codec)
     model = _load_llama(folder, device, dtype)
     embedding, output = model.model.embed_tokens.weight.detach(), model.lm_head.weight.detach()
@@ -75,7 +78,9 @@ def load(options: LlasaOptions) -> Loaded:
     engine = Engine(from_llama(model, context), head, codec.codec, embedding=embedding, rows=options.rows)
     return Loaded(
         engine=engine,
-        format=style,
+        format=WordFormat(style, PhonemeAligner.load(find_checkpoint(source, "codec"), device))
+        if notes.words
+        else style,
         context=context,
         style=notes.style,
         revision=f"{digest(folder)}+codec{codec.revision}+{device.type}-{str(dtype).removeprefix('torch.')}"
@@ -96,6 +101,10 @@ def load_codec(source: Source, device: torch.device) -> LoadedCodec:
         known = ", ".join(entry.name for entry in codecs)
         raise WeightsError(f"{folder} is a codec of kind '{kind}'; expected one of: {known}.")
     return LoadedCodec(codec=codecs.load(kind)(folder, device), revision=digest(folder))
+
+
+def _load_aligner(codec: Source, device: torch.device) -> PhonemeAligner:
+    return PhonemeAligner.load(find_checkpoint(codec, "codec"), device)
 
 
 def choose_device(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:

@@ -120,7 +120,7 @@ class LlasaSynthesizer:
 
         codes = [] if reference is None else reference.frames.tolist()
         try:
-            ids = self._format.prompt(
+            written = self._format.prompt(
                 text,
                 language=request.language,
                 transcript=(request.prompt.transcript or "") if request.prompt and reference is not None else "",
@@ -129,13 +129,15 @@ class LlasaSynthesizer:
             )
         except SynthesisError as error:
             raise SynthesisError(f"Request '{request.id}': {error}") from error
-        if len(ids) + LEAST_SECONDS / self.step_seconds > self._context:
+        opening = Opening(self._engine.embed(written.ids), reference, text, written.script)
+        taken = len(written.ids) + opening.heard_steps
+        if taken + LEAST_SECONDS / self.step_seconds > self._context:
             raise SynthesisError(
-                f"Request '{request.id}': text and prompt take {len(ids)} of the model's {self._context} tokens "
+                f"Request '{request.id}': text and prompt take {taken} of the model's {self._context} tokens "
                 f"({len(codes)} of them for {len(codes) * self.step_seconds:.1f} s of prompt audio), which leaves no "
                 "room for speech. Use a shorter prompt, or cut the text (chunk=on)."
             )
-        return Opening(self._engine.embed(ids), reference, text)
+        return opening
 
     def _style(self, request: Request) -> str:
         style = request.prompt.style if request.prompt else None
@@ -153,7 +155,7 @@ class LlasaSynthesizer:
             seconds = min(length.longest_seconds(opening.text), job.sampling.max_seconds * len(opening.text) / letters)
             room = self._context - len(opening.inputs)
             seed = job.seed if len(openings) == 1 else candidate_seed(job.seed, "chunk", number)
-            limit = max(1, min(room, int(seconds / self.step_seconds)))
+            limit = max(1, min(room, opening.heard_steps + int(seconds / self.step_seconds)))
             starts.append(Start(replace(job, seed=seed), opening, limit))
         return starts
 

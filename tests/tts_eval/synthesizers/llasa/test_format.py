@@ -27,7 +27,7 @@ def test_the_tokens_are_numbered_as_llasa_numbers_them(tokenizer):
 
 
 def test_the_prompt_is_two_turns_of_which_the_second_stays_open(tokenizer):
-    assert text_of(tokenizer, LlasaFormat(tokenizer).prompt("Hi there.")) == (
+    assert text_of(tokenizer, LlasaFormat(tokenizer).prompt("Hi there.").ids) == (
         SYSTEM
         + TURN.format(
             "user",
@@ -38,13 +38,15 @@ def test_the_prompt_is_two_turns_of_which_the_second_stays_open(tokenizer):
 
 
 def test_cloning_puts_the_transcript_before_the_text_and_the_codes_behind_the_start(tokenizer):
-    prompt = text_of(tokenizer, LlasaFormat(tokenizer).prompt("And you?", transcript="I am well.", codes=[3, 0, 63]))
+    prompt = text_of(
+        tokenizer, LlasaFormat(tokenizer).prompt("And you?", transcript="I am well.", codes=[3, 0, 63]).ids
+    )
     assert "START|>I am well. And you?<|TEXT_UNDERSTANDING_END|>" in prompt
     assert prompt.endswith("<|SPEECH_GENERATION_START|><|s_3|><|s_0|><|s_63|>")
 
 
 def test_a_style_stands_right_before_the_speech(tokenizer):
-    prompt = text_of(tokenizer, LlasaFormat(tokenizer).prompt("Hi.", style="Speaker kore ", codes=[5]))
+    prompt = text_of(tokenizer, LlasaFormat(tokenizer).prompt("Hi.", style="Speaker kore ", codes=[5]).ids)
     assert prompt.endswith("assistant<|end_header_id|>\n\nSpeaker kore <|SPEECH_GENERATION_START|><|s_5|>")
 
 
@@ -52,13 +54,13 @@ def test_without_a_chat_template_the_marks_stand_alone():
     tokenizer = make_tokenizer(chat=False)
     marked = "<|TEXT_UNDERSTANDING_START|>HI.<|TEXT_UNDERSTANDING_END|>happy <|SPEECH_GENERATION_START|><|s_1|>"
     style = LlasaFormat(tokenizer, frontend=lambda text, language: text.upper())
-    assert text_of(tokenizer, style.prompt("hi.", codes=[1], style="happy ")) == marked
+    assert text_of(tokenizer, style.prompt("hi.", codes=[1], style="happy ").ids) == marked
     with pytest.raises(WeightsError, match="no chat template"):
         LlasaFormat(tokenizer, chat=True)
 
 
 def test_a_chat_template_can_be_left_aside(tokenizer):
-    assert text_of(tokenizer, LlasaFormat(tokenizer, chat=False).prompt("Hi.")).startswith(
+    assert text_of(tokenizer, LlasaFormat(tokenizer, chat=False).prompt("Hi.").ids).startswith(
         "<|TEXT_UNDERSTANDING_START|>"
     )
 
@@ -105,6 +107,6 @@ def test_characters_that_the_model_has_never_seen_are_named():
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=letters, unk_token="<unk>")
     tokenizer.add_tokens([*MARKS, speech_token(0)])
     style = LlasaFormat(tokenizer)
-    assert len(style.prompt("ab aa")) == 5 + 3
+    assert len(style.prompt("ab aa").ids) == 5 + 3
     with pytest.raises(SynthesisError, match="never seen: 'x', 'é'"):
         style.prompt("ab xé")

@@ -1,8 +1,8 @@
-"""A small head that reads phonemes off the codec's quantised points, and where each of them is said.
+"""Which phoneme each of the codec's tokens says, given the text.
 
-While the codec trains, the head makes tokens phonetic. Afterwards it tells the language model's recipe
-which phoneme each token belongs to: the best path through its CTC output that spells the text
-(Graves et al. 2006, forced by the known transcript).
+A small head reads phonemes off the codec's quantised points (CTC). While the codec trains, that makes
+its tokens phonetic; afterwards the best path through the head's output that spells the text (Graves et
+al. 2006) says where in the speech each word lies: in training data, and in a prompt.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tts_eval.errors import WeightsError
 from tts_eval.files import write_atomically
-from tts_eval.phonemes import LETTERS
-from tts_eval.synthesizers.nano_codec import TimeConvolution
+from tts_eval.phonemes import LETTERS, speech_sounds
+from tts_eval.synthesizers.nano_codec import CodecConfig, ScalarQuantiser, TimeConvolution, read_config
 
-FILE = "phoneme_head.safetensors"
+FILE = "phonemes.safetensors"
 _IMPOSSIBLE = -1e9
 
 
@@ -68,6 +69,38 @@ class PhonemeHead(nn.Module):
         return head.eval()
 
 
+class PhonemeAligner:
+    """Says where in a clip's codes each symbol of its phonemes lies."""
+
+    def __init__(self, head: PhonemeHead, config: CodecConfig, device: torch.device) -> None:
+        self._head = head.to(device)
+        self._quantiser = ScalarQuantiser(config.levels).to(device)
+        self._device = device
+
+    @classmethod
+    def load(cls, codec: Path, device: torch.device) -> PhonemeAligner:
+        """The aligner that lies in a codec's folder.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        return cls(PhonemeHead.load(codec / FILE), read_config(codec), device)
+
+    @torch.inference_mode()
+    def places(self, codes: np.ndarray, phonemes: str) -> np.ndarray | None:
+        """Which symbol of `phonemes` each code belongs to, int32 [frames]; never falling.
+
+        None where there are more sounds than fit into the frames: it is not what the clip says.
+        """
+        points = self._quantiser.points(torch.from_numpy(codes.astype(np.int64)).to(self._device))
+        sounds = align(self._head(points[None])[0].cpu().numpy(), sound_numbers(speech_sounds(phonemes)))
+        if sounds is None:
+            return None
+        letters = np.array([place for place, symbol in enumerate(phonemes) if symbol in LETTERS], np.int32)
+        places: np.ndarray = letters[sounds]
+        return places
+
+
 def sound_numbers(sounds: str) -> list[int]:
     """Phonemes as numbers from 1; 0 stands for none."""
     return [LETTERS.index(sound) + 1 for sound in sounds]
@@ -76,7 +109,8 @@ def sound_numbers(sounds: str) -> list[int]:
 def align(log_probs: np.ndarray, sounds: Sequence[int]) -> np.ndarray | None:
     """Which of `sounds` each frame belongs to, int32 [frames]; None where there are too many of them to fit.
 
-    `log_probs` [frames, phonemes + 1] are of CTC with blank 0. A frame of silence belongs to the sound before it.
+    `log_probs` [frames, phonemes + 1] are of CTC with blank 0. A blank belongs to the sound before it, but for
+    the last one before another sound, which is where that one begins.
     """
     if not len(sounds):
         return None
@@ -95,10 +129,13 @@ def align(log_probs: np.ndarray, sounds: Sequence[int]) -> np.ndarray | None:
     state = len(labels) - 1 if scores[-1] >= scores[-2] else len(labels) - 2
     if scores[state] < _IMPOSSIBLE / 2:
         return None
-    places = np.zeros(len(log_probs), np.int32)
+    path = np.zeros(len(log_probs), np.int64)
     for frame in range(len(log_probs) - 1, -1, -1):
-        places[frame] = max(0, (state - 1) // 2)
+        path[frame] = state
         state -= int(steps[frame, state])
+    is_onset = (path[:-1] % 2 == 0) & (path[1:] % 2 == 1)
+    path[:-1][is_onset] += 1
+    places: np.ndarray = ((path - 1) // 2).clip(0).astype(np.int32)
     return places
 
 

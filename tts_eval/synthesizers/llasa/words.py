@@ -1,0 +1,63 @@
+"""Word by word: Llasa's format for models that have heard hours of speech instead of thousands.
+
+    TEXT_START prompt's phonemes, phonemes TEXT_END SPEECH_START word codes END word codes END ...
+
+Each word stands once more before the codes that say it, and an end mark behind them: the model never
+has to find its place in the text, so it skips and repeats nothing. The codes of a prompt are cut into
+words by a forced alignment. It is still one stream of tokens: the row hears the next word whenever it
+says the end, and it is over when there is none left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from tts_eval.errors import SynthesisError
+from tts_eval.synthesizers.llasa.format import LlasaFormat, Written
+from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
+
+
+class WordFormat:
+    """A `LlasaFormat` whose model is told each word when its turn comes."""
+
+    def __init__(self, base: LlasaFormat, aligner: PhonemeAligner) -> None:
+        self._base = base
+        self._aligner = aligner
+
+    def prompt(
+        self, text: str, *, language: str = "en", transcript: str = "", codes: Sequence[int] = (), style: str = ""
+    ) -> Written:
+        """Token ids of everything before the first frame to generate, and the words to hear after that.
+
+        Raises:
+            SynthesisError: the text cannot be written, or the transcript is not what the prompt says.
+        """
+        known = self._base.write(transcript, language) if transcript else ""
+        said = self._base.write(text, language)
+        ids = self._base.opening(" ".join(part for part in (known, said) if part), style)
+        for word, spoken in self._prompt_words(known, codes):
+            ids += [*self._base.encode(word), *(self._base.first + spoken).tolist(), self._base.end]
+        first, *rest = [self._base.encode(word) for word in said.split()]
+        return Written([*ids, *first], tuple(map(tuple, rest)))
+
+    def _prompt_words(self, phonemes: str, codes: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+        if not codes:
+            return []
+        spoken = np.array(codes)
+        places = self._aligner.places(spoken, phonemes)
+        if places is None:
+            raise SynthesisError(
+                f"The prompt is too short for its transcript ({len(codes)} frames for {phonemes!r}). Give what the "
+                "audio says, and all of it."
+            )
+        return split_words(phonemes, spoken, places)
+
+
+def split_words(phonemes: str, codes: np.ndarray, places: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Each word with the punctuation behind it, and its codes; `places` says which symbol a code belongs to."""
+    spans = [match.span() for match in re.finditer(r"\S+", phonemes)]
+    bounds = np.searchsorted(places, [start for start, _ in spans[1:]])
+    return [(phonemes[start:stop], part) for (start, stop), part in zip(spans, np.split(codes, bounds), strict=True)]
