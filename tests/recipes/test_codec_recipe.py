@@ -169,3 +169,33 @@ def test_the_command_trains_validates_and_goes_on(corpus, tmp_path, capsys):
     assert "critic" in losses[1]
     assert all(line["validation"]["codes_used"] > 0 for line in lines if "validation" in line)
     assert NanoCodec.load(tmp_path / "codec").config.codes_per_second == 50
+
+
+def test_a_frozen_encoder_keeps_its_tokens_while_the_decoder_learns(store):
+    training = make_training(freeze_encoder=True)
+    training.average.codec.encoder.leave.bias.data += 0.1  # so that it is not the student's
+    before = {name: value.clone() for name, value in training.average.state_dict().items()}
+    codes = training.average.codec.encode(torch.from_numpy(store.audio(0))[None])
+    learn(training, store, 3)
+    changed = {name for name, value in training.average.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed and all(name.startswith("codec.decoder.") for name in changed)
+    assert torch.equal(training.average.codec.encode(torch.from_numpy(store.audio(0))[None]), codes)
+
+
+class FakeRecogniser(torch.nn.Module):
+    """Hears how loud a sound is, and nothing else."""
+
+    def forward(self, made, real):
+        return (made.square().mean(1) - real.square().mean(1)).abs().mean()
+
+
+def test_the_recogniser_is_listened_to(store):
+    decoders = []
+    for weight in (0.0, 50.0):
+        rate = LearningRate(rate=8e-4, warmup_steps=1)
+        schedule = Schedule(rate=rate, recogniser_weight=weight, recogniser_windows=1)
+        training = CodecTraining(TINY, schedule, device=torch.device("cpu"), recogniser=FakeRecogniser())  # type: ignore[arg-type]
+        report = training.learn(Batches(store, SIZE, TINY.hop, seed=0).at(0))
+        assert ("words" in report) == bool(weight)
+        decoders.append(training.student.codec.decoder.leave.weight.detach().clone())
+    assert not torch.equal(*decoders)

@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         adversarial_from=options.adversarial_from,
         phoneme_weight=options.phoneme_weight,
         recogniser_weight=options.recogniser_weight,
+        freeze_encoder=options.freeze_encoder,
     )
     training = CodecTraining(
         CodecConfig(codes_per_second=options.codes_per_second, levels=tuple(options.levels)),
@@ -149,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--steps", type=int, help="stop at this step")
     add("--decay-steps", type=int, default=0, help="let the learning rate fall over the last steps")
     add("--adversarial-from", type=int, help="the step at which the critic joins")
+    add("--freeze-encoder", action="store_true", help="keep the tokens as they are, and train the decoder on")
     add("--rate", type=float, default=_SCHEDULE.rate.rate)
     add("--phoneme-weight", type=float, default=_SCHEDULE.phoneme_weight)
     add("--recogniser-weight", type=float, default=_SCHEDULE.recogniser_weight)

@@ -49,6 +49,8 @@ class Schedule:
     deception_weight: float = 0.1
     feature_weight: float = 0.3
     critic_windows: int = 6
+    freeze_encoder: bool = False
+    """Tokens stay what they are from here on: a language model may learn them while the decoder gets better."""
     average: float = 0.999
     """Share of the old average that a step keeps."""
 
@@ -94,12 +96,17 @@ class CodecTraining:
         batch = batch.to(self.device)
         codec = self.student.codec
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            quantised = codec.quantiser(codec.encoder(batch.audio))
-            log_probs = self.student.head(quantised)
+            with torch.set_grad_enabled(not self.schedule.freeze_encoder):
+                quantised = codec.quantiser(self._encoder(batch.audio))
             real, points = cut_windows(batch, quantised, codec.config.hop)
             made = codec.decoder(points, batch.voices)
-        losses = {"spectral": self.distance(made, real), "phonemes": phoneme_loss(log_probs, batch)}
-        total = losses["spectral"] + self.schedule.phoneme_weight * losses["phonemes"]
+        losses = {"spectral": self.distance(made, real)}
+        total = losses["spectral"]
+        if not self.schedule.freeze_encoder:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                log_probs = self.student.head(quantised)
+            losses["phonemes"] = phoneme_loss(log_probs, batch)
+            total = total + self.schedule.phoneme_weight * losses["phonemes"]
         if self.recogniser is not None:
             heard = self.schedule.recogniser_windows
             losses["words"] = self.recogniser(made[:heard], real[:heard])
@@ -115,6 +122,11 @@ class CodecTraining:
         self._update_average()
         self.step += 1
         return {**losses, "codes": _heard(codec.quantiser.codes(quantised), batch.frames)}
+
+    @property
+    def _encoder(self) -> nn.Module:
+        """A frozen encoder is the average, which is what is kept."""
+        return (self.average if self.schedule.freeze_encoder else self.student).codec.encoder
 
     @property
     def _adversarial(self) -> bool:
@@ -141,8 +153,11 @@ class CodecTraining:
     @torch.no_grad()
     def _update_average(self) -> None:
         keep = min(self.schedule.average, (1 + self.step) / (10 + self.step))
-        ours: list[Tensor] = list(self.average.parameters())
-        theirs: list[Tensor] = list(self.student.parameters())
+        average, student = (
+            part.codec.decoder if self.schedule.freeze_encoder else part for part in (self.average, self.student)
+        )
+        ours: list[Tensor] = list(average.parameters())
+        theirs: list[Tensor] = list(student.parameters())
         torch._foreach_lerp_(ours, theirs, 1 - keep)
 
     def save(self, folder: Path) -> None:
