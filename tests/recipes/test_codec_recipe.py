@@ -1,6 +1,8 @@
 """The recipe on seconds of noise: it learns, stops anywhere, and goes on as if it had not."""
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from safetensors.torch import load_file
 
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.recipes import codec
-from tts_eval.recipes.checkpoints import LearningRate
+from tts_eval.recipes.checkpoints import LearningRate, steps_to_go
 from tts_eval.recipes.clips import ClipStore, prepare
 from tts_eval.recipes.codec_batches import Batches, BatchSize
 from tts_eval.recipes.codec_training import CodecTraining, Schedule, cut_windows
@@ -169,6 +171,29 @@ def test_the_command_trains_validates_and_goes_on(corpus, tmp_path, capsys):
     assert "critic" in losses[1]
     assert all(line["validation"]["codes_used"] > 0 for line in lines if "validation" in line)
     assert NanoCodec.load(tmp_path / "codec").config.codes_per_second == 50
+
+
+def test_a_signal_ends_the_training_with_a_checkpoint(corpus, tmp_path, monkeypatch):
+    learn_one = CodecTraining.learn
+
+    def killed(self, batch):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return learn_one(self, batch)
+
+    monkeypatch.setattr(CodecTraining, "learn", killed)
+    before = signal.getsignal(signal.SIGTERM)
+    flags = ["--speeds", "1", "--batch-seconds", "3", "--windows", "1", "--threads", "1", "--steps", "5"]
+    codec.main(["--data", str(corpus), "--out", str(tmp_path), *flags])
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-00000001"]
+
+
+def test_steps_end_with_their_number_or_the_time():
+    taken: list[None] = []
+    for step in steps_to_go(lambda: len(taken), steps=3, minutes=None):
+        taken.append(step)
+    assert len(taken) == 3
+    assert list(steps_to_go(lambda: 0, steps=None, minutes=0.0)) == []
 
 
 def test_a_frozen_encoder_keeps_its_tokens_while_the_decoder_learns(store):

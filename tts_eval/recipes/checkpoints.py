@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import signal
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -40,6 +44,42 @@ class LearningRate:
         if self.steps is None or step < self.steps - self.decay_steps:
             return rate
         return rate * (1 - math.sqrt((step - self.steps + self.decay_steps) / self.decay_steps))
+
+
+def steps_to_go(step: Callable[[], int], *, steps: int | None, minutes: float | None) -> Iterator[None]:
+    """Yields before each step, until `steps` are taken or `minutes` over.
+
+    SIGINT or SIGTERM ends it as well, once the step is done, so that a checkpoint can be written; a second
+    signal ends the process at once.
+    """
+    started = time.monotonic()
+    with _signals() as came:
+        while not came and (steps is None or step() < steps):
+            if minutes is not None and time.monotonic() - started >= 60 * minutes:
+                return
+            yield
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The first SIGINT or SIGTERM, once it has come; the next one finds the handlers that were there before."""
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        restore()
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield came
+    finally:
+        restore()
 
 
 def save_checkpoint(

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from tts_eval import weights
-from tts_eval.recipes.checkpoints import LearningRate
+from tts_eval.recipes.checkpoints import LearningRate, steps_to_go
 from tts_eval.recipes.clips import LONGEST, SHORTEST, ClipStore, prepare
 from tts_eval.recipes.codec_batches import Batches, BatchSize
 from tts_eval.recipes.codec_training import CodecTraining, Schedule
@@ -69,11 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def train(training: CodecTraining, batches: Batches, held_out: ClipStore, options: argparse.Namespace) -> None:
     """Step until `options.steps` or `options.minutes`, and leave a checkpoint."""
-    started = saved = time.monotonic()
+    saved = time.monotonic()
     log = _Log(options.log_every)
-    while (options.steps is None or training.step < options.steps) and (
-        options.minutes is None or time.monotonic() - started < 60 * options.minutes
-    ):
+    for _ in steps_to_go(lambda: training.step, steps=options.steps, minutes=options.minutes):
         batch = batches.at(training.step)
         log.add(training.step, training.learn(batch), seconds=float(batch.frames.sum()) * training.config.hop / RATE)
         if training.step % options.validate_every == 0:

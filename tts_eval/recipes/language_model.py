@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tts_eval.recipes.checkpoints import LearningRate
+from tts_eval.recipes.checkpoints import LearningRate, steps_to_go
 from tts_eval.recipes.clips import ClipStore
 from tts_eval.recipes.codec import prepare_corpora
 from tts_eval.recipes.coded_speech import CodedClip, coded_clips, phonemes_by_id
@@ -90,13 +90,11 @@ def train(
     training: LanguageTraining, batches: Batches, held_out: Sequence[CodedClip], options: argparse.Namespace
 ) -> None:
     """Step until `options.steps` or `options.minutes`, and leave a checkpoint."""
-    started = saved = logged = time.monotonic()
+    saved = logged = time.monotonic()
     right, wrong = validation_batches(held_out, training)
     losses: list[dict[str, Tensor]] = []
     tokens = 0
-    while (options.steps is None or training.step < options.steps) and (
-        options.minutes is None or time.monotonic() - started < 60 * options.minutes
-    ):
+    for _ in steps_to_go(lambda: training.step, steps=options.steps, minutes=options.minutes):
         batch = batches.at(training.step)
         losses.append(training.learn(batch))
         tokens += int(batch.mask.sum())
