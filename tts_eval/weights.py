@@ -132,6 +132,54 @@ ASSETS: tuple[Asset, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundled:
+    """Weights that this package brings along: its own recipes made them."""
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    sha256: Mapping[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie; MODEL_CARD.md is among them."""
+        return Path(__file__).parent / "bundled" / self.name
+
+    @property
+    def megabytes(self) -> float:
+        """All files together."""
+        return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()) / 1e6
+
+    def damaged_files(self) -> list[str]:
+        """Files that are missing or differ from their checksum; reads them all."""
+        return _damaged(self.folder, self.sha256)
+
+
+BUNDLED: tuple[Bundled, ...] = (
+    Bundled(
+        name="llasa-nano",
+        title="Llasa of 6.6 M parameters with a codec of 5.2 M, English, clones voices",
+        licence="Apache-2.0",
+        source="python -m tts_eval.recipes.codec and ...language_model; see its MODEL_CARD.md",
+        sha256={},
+    ),
+)
+
+
+def bundled(name: str) -> Bundled:
+    """The bundled weights called `name`.
+
+    Raises:
+        UnknownNameError: no such weights.
+    """
+    for candidate in BUNDLED:
+        if candidate.name == name:
+            return candidate
+    raise UnknownNameError(f"Unknown model '{name}'. Run 'tts-eval ls models' for all of them.")
+
+
 def asset(name: str) -> Asset:
     """The asset called `name`.
 
@@ -158,12 +206,7 @@ def is_present(wanted: Asset) -> bool:
 
 def damaged_files(wanted: Asset) -> list[str]:
     """Files of an asset in place that are missing or differ from their checksum; reads them all."""
-    folder = _folder(wanted)
-    return [
-        file
-        for file, expected in wanted.sha256.items()
-        if not (folder / file).is_file() or _sha256(folder / file) != expected
-    ]
+    return _damaged(_folder(wanted), wanted.sha256)
 
 
 def locate(name: str) -> Path:
@@ -290,3 +333,9 @@ def _check(path: Path, expected: str, wanted: Asset) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, sha256: Mapping[str, str]) -> list[str]:
+    return [
+        file for file, expected in sha256.items() if not (folder / file).is_file() or _sha256(folder / file) != expected
+    ]

@@ -86,6 +86,9 @@ def _models() -> Table:
         here = "on this machine" if weights.is_present(asset) else f"not here; run: tts-eval fetch {asset.name}"
         card = f"{asset.title}\n{asset.megabytes} MB, {asset.licence}\nfrom {asset.source}\n{here}"
         table.add_row(asset.name, escape(card))
+    for model in weights.BUNDLED:
+        card = f"{model.title}\n{model.megabytes:.0f} MB, {model.licence}\nfrom {model.source}\npart of this package"
+        table.add_row(model.name, escape(card))
     return table
 
 
@@ -102,6 +105,10 @@ def _checks() -> Iterator[Check]:
     yield from _shadowing()
     for asset in weights.ASSETS:
         yield _weights(asset)
+    for model in weights.BUNDLED:
+        damaged = model.damaged_files()
+        finding = f"{', '.join(damaged)} damaged; install tts-eval-harness again" if damaged else "in place"
+        yield Check(f"weights {model.name}", not damaged, finding)
     for package, extra in (
         ("piper", "piper"),
         ("onnx", "piper"),

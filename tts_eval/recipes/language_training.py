@@ -49,7 +49,7 @@ class ModelShape:
     layers: int = 8
     heads: int = 4
     kv_heads: int = 2
-    inner_width: int = 704
+    inner_width: int = 640
     context: int = 1024
     dropout: float = 0.0
     """Of attention; it makes a step half as long again, and pays where the data are an hour or two."""

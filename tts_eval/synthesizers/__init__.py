@@ -17,6 +17,11 @@ synthesizers.add(
     "checkpoints in Llasa's format; llasa:FOLDER_OR_HUB_ID[@REVISION][,device=...,dtype=...,codec=...,chunk=on,rows=N]",
 )
 synthesizers.add(
+    "llasa-nano",
+    "tts_eval.synthesizers.llasa.nano:create",
+    "a small Llasa that comes along, English, clones voices; llasa-nano[:device=...,dtype=...,chunk=on,rows=N]",
+)
+synthesizers.add(
     "codec-resynthesis",
     "tts_eval.synthesizers.codec_resynthesis:create",
     "the true recording through a codec, as a ceiling; codec-resynthesis[:FOLDER_OR_HUB_ID]",

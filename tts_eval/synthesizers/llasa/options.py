@@ -55,13 +55,18 @@ _KEYS: dict[str, tuple[Callable[[str], bool], str]] = {
 }
 
 
-def parse_options(argument: str, name: str = "llasa", keys: Sequence[str] = tuple(_KEYS)) -> LlasaOptions:
+def parse_options(
+    argument: str, name: str = "llasa", keys: Sequence[str] = tuple(_KEYS), *, folder: Path | None = None
+) -> LlasaOptions:
     """The options that `NAME:ARGUMENT` gives, of which only `keys` mean something to NAME.
+
+    Where NAME has a `folder` of its own, the argument names no source.
 
     Raises:
         ConfigError: no source, or unknown or impossible options; all of them are listed.
     """
-    source, *settings = (part.strip() for part in argument.split(","))
+    parts = [part.strip() for part in argument.split(",")]
+    source, *settings = parts if folder is None else [str(folder), *filter(None, parts)]
     problems = [] if source else [f"Synthesizer '{name}' needs a checkpoint: {EXAMPLE}."]
     values: dict[str, str] = {}
     for setting in settings:
