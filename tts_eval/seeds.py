@@ -20,3 +20,9 @@ def candidate_seed(run_seed: int, request_id: str, index: int) -> int:
 def generator(seed: int) -> np.random.Generator:
     """The random stream of one candidate (Philox: counter-based, the same on every platform)."""
     return np.random.Generator(np.random.Philox(seed))
+
+
+def forked_seed(seed: int, fork: int, copy: int) -> int:
+    """Seed of the `copy`-th copy (1, 2 ...) that the `fork`-th selection of a generation made of a row."""
+    digest = hashlib.blake2b(f"{seed}\x1ffork\x1f{fork}\x1f{copy}".encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") >> 1

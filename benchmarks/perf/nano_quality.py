@@ -161,8 +161,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         row = record[part]
         print(
             f"{part:10} {row['requests']:.0f} sentences, N = {row['n']:.0f}: WER of one {row['single_wer']:.1%}, "
-            f"of the chosen {row['chosen_wer']:.1%}; cut {row['cut']:.1%}; cloned {row['cloned']:.0%} of {row['clips']:.0f} "
-            f"clips among {row['voices']:.0f} voices, cosine {row['cosine']:.3f}"
+            f"of the chosen {row['chosen_wer']:.1%}; cut {row['cut']:.1%}; cloned {row['cloned']:.0%} of "
+            f"{row['clips']:.0f} clips among {row['voices']:.0f} voices, cosine {row['cosine']:.3f}"
         )
     print(
         f"one sample: RTF {record['time']['rtf']:.2f}; sixteen take {record['time']['sixteen_over_one']:.1f}x as long"

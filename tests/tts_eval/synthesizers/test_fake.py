@@ -37,3 +37,25 @@ def test_length_is_reported_and_max_seconds_kept(make_jobs):
 def test_arguments_are_checked(load):
     with pytest.raises(ConfigError):
         load()
+
+
+def test_steps_give_what_generate_gives_and_forks_share_the_past(make_jobs):
+    fake = load_synthesizer("fake")
+    jobs = make_jobs([REQUEST, Request(id="s", text="four five six seven")], 2)
+    generation = fake.begin(jobs)
+    generation.advance(2)
+    assert generation.finished() == [None] * 4
+    assert [candidate.finish for candidate in generation.audio()] == [FinishReason.LENGTH] * 4
+    halves = [candidate.clip.samples for candidate in generation.audio()]
+    generation.select([0, 2, 2, 3, 1])
+    generation.advance(9)
+    assert generation.finished() == [FinishReason.EOS] * 5
+    whole = fake.generate(jobs)
+    made = generation.audio()
+    for index, source in enumerate([0, 2, 2, 3, 1]):
+        same = np.array_equal(made[index].clip.samples, whole[source].clip.samples)
+        assert same == (index != 2)
+        assert np.array_equal(made[index].clip.samples[: len(halves[source])], halves[source])
+    assert made[2].seed != made[1].seed
+    assert generation.spent.tokens == 4 * 2 + 1 + 2 + 2 + 2 + 1
+    assert generation.spent.generator_seconds == pytest.approx(0.001 * (2 / 3 * 2 + 2 / 4 * 2 + 2 / 3 + 3 * 2 / 4))

@@ -7,7 +7,6 @@ runs live rows only (on a GPU the gap closes when it is next looked at).
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from tts_eval.audio import Clip
+from tts_eval.seeds import forked_seed
 from tts_eval.synthesizers.engine.head import Said, Start
 from tts_eval.synthesizers.engine.speech import Settled, Utterance, listen
 from tts_eval.synthesizers.engine.steps import Workspace
@@ -46,12 +46,6 @@ class Row:
     def said(self) -> np.ndarray:
         """All frames so far."""
         return np.concatenate(self.frames)
-
-
-def forked_seed(seed: int, fork: int, copy: int) -> int:
-    """Seed of the `copy`-th copy (1, 2 ...) that the `fork`-th selection made of a row."""
-    digest = hashlib.blake2b(f"{seed}\x1ffork\x1f{fork}\x1f{copy}".encode(), digest_size=8)
-    return int.from_bytes(digest.digest(), "big") >> 1
 
 
 class RowGeneration:

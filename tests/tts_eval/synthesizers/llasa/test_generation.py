@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+from tts_eval.seeds import forked_seed
 from tts_eval.synthesizers import load_synthesizer
-from tts_eval.synthesizers.engine.generation import forked_seed
 from tts_eval.synthesizers.engine.sampling import Controls, Settings, choose, uniforms
 from tts_eval.synthesizers.engine.steps import COLUMN_BUCKET, ROW_BUCKETS, Workspace
 from tts_eval.synthesizers.llasa.format import SPEECH_END, speech_token

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
+from tts_eval.seeds import forked_seed
 from tts_eval.synthesizers.engine.engine import Engine
-from tts_eval.synthesizers.engine.generation import forked_seed
 from tts_eval.synthesizers.engine.head import Opening, Start
 from tts_eval.synthesizers.engine.sampling import Controls, Settings, choose, uniforms
 from tts_eval.synthesizers.engine.token_head import TokenHead
