@@ -25,9 +25,11 @@ from reports.pools import clip_value
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.summary import Summary
 from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
+from tts_eval.edits import AlignedChunk
 from tts_eval.errors import AudioError
-from tts_eval.text import AlignedChunk, load_protocol, protocols
+from tts_eval.text import load_languages, protocols
 from tts_eval.types import Failure
+from verifiers.recognition import language_code
 
 logger = logging.getLogger(__name__)
 
@@ -179,7 +181,7 @@ def _request(
             candidate,
             player(request, candidate, role == "chosen"),
             tuple(_score(candidate, judged) for judged in results.metrics),
-            tuple(_transcripts(request.text, candidate, results)),
+            tuple(_transcripts(request, candidate, results)),
             _failure(candidate),
         )
 
@@ -218,7 +220,7 @@ def _shown(candidate: CandidateResult, judged: JudgedMetric) -> str:
     return number(value, judged.metric)
 
 
-def _transcripts(text: str, candidate: CandidateResult, results: RunResults) -> Iterator[TranscriptView]:
+def _transcripts(request: RequestResult, candidate: CandidateResult, results: RunResults) -> Iterator[TranscriptView]:
     """One per recogniser, by the protocol of its first metric that has one."""
     by_verifier: Mapping[str, JudgedMetric] = {
         judged.verifier_key: judged for judged in reversed(results.metrics) if judged.metric.protocol in protocols
@@ -227,12 +229,12 @@ def _transcripts(text: str, candidate: CandidateResult, results: RunResults) -> 
         score = candidate.scores.get(key)
         if key in by_verifier and score is not None and TRANSCRIPT in score.details:
             judged, heard = by_verifier[key], score.details[TRANSCRIPT]
-            yield TranscriptView(key, not judged.selected_on, _aligned(text, heard, judged.metric.protocol), heard)
+            yield TranscriptView(key, not judged.selected_on, _aligned(request, heard, judged.metric.protocol), heard)
 
 
-def _aligned(text: str, heard: str, protocol: str) -> tuple[AlignedChunk, ...]:
-    loaded = load_protocol(protocol)
-    return tuple(loaded.alignment(text, heard)) if loaded.reference(text) else ()
+def _aligned(request: RequestResult, heard: str, protocol: str) -> tuple[AlignedChunk, ...]:
+    loaded = load_languages(protocol).get(language_code(request.language))
+    return loaded.alignment(request.text, heard) if loaded and loaded.reference(request.text) else ()
 
 
 def _player(

@@ -73,6 +73,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
         text=request.text,
         group=request.group,
         speaker=request.speaker,
+        language=request.language,
         candidates=tuple(
             _candidate_result(
                 index,

@@ -70,6 +70,7 @@ class RequestResult:
     group: str
     speaker: str
     candidates: tuple[CandidateResult, ...]
+    language: str = "en"
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
 

@@ -1,59 +1,35 @@
 """Error rates under named, versioned text protocols.
 
 A WER without a protocol name means nothing: the same transcript scores 0 or 67 % depending on what
-happens to hyphens, apostrophes and numerals. A protocol here is a normaliser for both sides plus
-the unit that is counted (words or characters); its numbers never change once released - a change
-is a new version. `tests/golden/protocols.json` pins each of them.
+happens to hyphens, apostrophes and numerals. A protocol is data: for each language that it covers, a
+normaliser for either side and the unit that is counted (words or characters). Its numbers never
+change once released - a change is a new version. `tests/golden/protocols.json` pins each of them.
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from tts_eval.edits import AlignedChunk, Comparison, ErrorCounts, best_prefix, compare, words
+from tts_eval.errors import MissingDependencyError, UnknownNameError
 from tts_eval.registry import Registry
 
-
-@dataclass(frozen=True, slots=True)
-class ErrorCounts:
-    """Edits that turn the reference into the hypothesis, in words or characters."""
-
-    substitutions: int
-    deletions: int
-    insertions: int
-    reference_length: int
-
-    @property
-    def errors(self) -> int:
-        """Substitutions + deletions + insertions."""
-        return self.substitutions + self.deletions + self.insertions
-
-    @property
-    def rate(self) -> float:
-        """Errors per reference unit; may exceed 1. The reference must not be empty."""
-        return self.errors / self.reference_length
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedChunk:
-    """A run of equal or differing units, for showing a transcript with its errors marked."""
-
-    kind: Literal["equal", "substitute", "delete", "insert"]
-    reference: str
-    hypothesis: str
+Normaliser: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
 class TextProtocol:
-    """How two texts are made comparable, and what is counted."""
+    """How two texts of one language are made comparable, and what is counted."""
 
     name: str
-    normalise_reference: Callable[[str], str]
-    normalise_hypothesis: Callable[[str], str]
+    normalise_reference: Normaliser
+    normalise_hypothesis: Normaliser
     unit: Literal["word", "character"] = "word"
+    """What a word of the normalised texts is: characters stand apart in them."""
     description: str = ""
 
     def reference(self, text: str) -> str:
@@ -61,52 +37,54 @@ class TextProtocol:
         normalised = self.normalise_reference(text).strip()
         return normalised if any(mark.isalnum() for mark in normalised) else ""
 
-    def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
-        """Edit counts of one pair.
+    def reference_length(self, text: str) -> int:
+        """How many units the reference has."""
+        return len(words(self.reference(text)))
+
+    def compare(self, reference: str, hypothesis: str) -> Comparison:
+        """Edit counts and alignment of one pair.
 
         Raises:
             ValueError: the reference is empty once normalised; decide that case before scoring.
         """
-        counts, _ = self._align(reference, hypothesis)
-        return counts
+        return compare(self._wanted(reference), words(self.normalise_hypothesis(hypothesis)), self._joiner)
 
-    def alignment(self, reference: str, hypothesis: str) -> list[AlignedChunk]:
-        """The pair cut into equal and differing runs, in order. Needs a non-empty reference."""
-        _, chunks = self._align(reference, hypothesis)
-        return chunks
+    def compare_unfinished(self, reference: str, hypothesis: str) -> Comparison | None:
+        """`compare` with the prefix of the reference that fits the hypothesis best; None while there is too little.
 
-    def _align(self, reference: str, hypothesis: str) -> tuple[ErrorCounts, list[AlignedChunk]]:
-        import jiwer
+        The hypothesis loses its last word (or character), which may have been cut in the middle.
 
-        truth = self.reference(reference)
-        guess = self.normalise_hypothesis(hypothesis).strip()
-        if not truth:
+        Raises:
+            ValueError: the reference is empty once normalised.
+        """
+        wanted = self._wanted(reference)
+        heard = words(self.normalise_hypothesis(hypothesis))[:-1]
+        return compare(wanted[: best_prefix(wanted, heard)], heard, self._joiner) if heard else None
+
+    def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
+        """The counts of `compare`."""
+        return self.compare(reference, hypothesis).counts
+
+    def alignment(self, reference: str, hypothesis: str) -> tuple[AlignedChunk, ...]:
+        """The alignment of `compare`."""
+        return self.compare(reference, hypothesis).alignment
+
+    @property
+    def _joiner(self) -> str:
+        return " " if self.unit == "word" else ""
+
+    def _wanted(self, reference: str) -> list[str]:
+        wanted = words(self.reference(reference))
+        if not wanted:
             raise ValueError(f"Reference {reference!r} is empty under protocol {self.name}.")
-        process = jiwer.process_words if self.unit == "word" else jiwer.process_characters
-        output = process(truth, guess)
-        joiner = " " if self.unit == "word" else ""
-        chunks = [
-            AlignedChunk(
-                chunk.type,  # type: ignore[arg-type]
-                joiner.join(output.references[0][chunk.ref_start_idx : chunk.ref_end_idx]),
-                joiner.join(output.hypotheses[0][chunk.hyp_start_idx : chunk.hyp_end_idx]),
-            )
-            for chunk in output.alignments[0]
-        ]
-        counts = ErrorCounts(
-            output.substitutions,
-            output.deletions,
-            output.insertions,
-            output.hits + output.substitutions + output.deletions,
-        )
-        return counts, chunks
+        return wanted
 
 
 @cache
-def _whisper_english() -> Callable[[str], str]:
+def _whisper_english() -> Normaliser:
     from whisper_normalizer.english import EnglishTextNormalizer
 
-    normaliser: Callable[[str], str] = EnglishTextNormalizer()
+    normaliser: Normaliser = EnglishTextNormalizer()
     return normaliser
 
 
@@ -121,13 +99,42 @@ def _deletions(keep: str) -> dict[int, None]:
     return {ord(mark): None for mark in punctuation + string.punctuation if mark not in keep}
 
 
+def _without_punctuation(text: str, keep: str) -> str:
+    # One replacement, not a collapse: the official scripts leave three spaces as two.
+    return text.translate(_deletions(keep)).replace("  ", " ")
+
+
 def _seed_tts_english(text: str) -> str:
-    # One replacement, not a collapse: the official script leaves three spaces as two.
-    return text.translate(_deletions("'")).replace("  ", " ").lower()
+    return _without_punctuation(text, "'").lower()
+
+
+def _seed_tts_chinese(text: str) -> str:
+    return " ".join(_without_punctuation(text, "'"))
 
 
 def _f5_english(text: str) -> str:
-    return text.translate(_deletions("")).replace("  ", " ").lower()
+    return _without_punctuation(text, "").lower()
+
+
+def _f5_chinese(text: str) -> str:
+    return " ".join(_without_punctuation(text, ""))
+
+
+def _simplified(text: str) -> str:
+    try:
+        import zhconv
+    except ImportError as error:
+        raise MissingDependencyError("zhconv", "Scoring Chinese", "tts-eval-harness[chinese]") from error
+    converted: str = zhconv.convert(text, "zh-cn")
+    return converted
+
+
+def _seed_tts_chinese_heard(text: str) -> str:
+    return _seed_tts_chinese(_simplified(text))
+
+
+def _f5_chinese_heard(text: str) -> str:
+    return _f5_chinese(_simplified(text))
 
 
 def _librispeech(text: str) -> str:
@@ -136,50 +143,74 @@ def _librispeech(text: str) -> str:
     return " ".join(kept.split())
 
 
-def whisper_norm_1() -> TextProtocol:
+Languages: TypeAlias = Mapping[str, TextProtocol]
+"""A protocol by the two-letter codes of the languages that it covers."""
+
+
+def whisper_norm_1() -> Languages:
     """`whisper-norm@1`: Whisper's English normaliser (numerals, currency, spelling, contractions) on both sides."""
-    return TextProtocol(
-        "whisper-norm@1", _whisper_norm, _whisper_norm, "word", "Whisper's English normaliser on both sides; words."
-    )
+    english = "Whisper's English normaliser on both sides; words."
+    return {"en": TextProtocol("whisper-norm@1", _whisper_norm, _whisper_norm, "word", english)}
 
 
-def seed_tts_1() -> TextProtocol:
-    """`seed-tts@1`: BytedanceSpeech/seed-tts-eval 752f429, English: delete punctuation but ', lower-case; words."""
-    return TextProtocol(
-        "seed-tts@1",
-        _seed_tts_english,
-        _seed_tts_english,
-        "word",
-        "Seed-TTS-Eval English: punctuation except ' deleted, lower case; words.",
-    )
+def seed_tts_1() -> Languages:
+    """`seed-tts@1`: run_wer.py of BytedanceSpeech/seed-tts-eval 752f429.
+
+    English: all punctuation of `zhon.hanzi` and `string` is deleted but ', so "well-known" is one word and a curly
+    apostrophe vanishes; then lower case. Chinese: the hypothesis, not the reference, is made simplified (zh-cn);
+    the same is deleted and every character is a word, Latin letters too, in their own case.
+    """
+    english = "Seed-TTS-Eval English: punctuation except ' deleted, lower case; words."
+    chinese = "Seed-TTS-Eval Chinese: hypothesis simplified, punctuation except ' deleted; characters."
+    return {
+        "en": TextProtocol("seed-tts@1", _seed_tts_english, _seed_tts_english, "word", english),
+        "zh": TextProtocol("seed-tts@1", _seed_tts_chinese, _seed_tts_chinese_heard, "character", chinese),
+    }
 
 
-def f5_1() -> TextProtocol:
-    """`f5@1`: SWivid/F5-TTS 2ae2c9b, English: as seed-tts, but the apostrophe goes too."""
-    return TextProtocol(
-        "f5@1", _f5_english, _f5_english, "word", "F5-TTS English: all punctuation deleted, lower case; words."
-    )
+def f5_1() -> Languages:
+    """`f5@1`: utils_eval.py of SWivid/F5-TTS 2ae2c9b; as seed-tts in either language, but the apostrophe goes too."""
+    english = "F5-TTS English: all punctuation deleted, lower case; words."
+    chinese = "F5-TTS Chinese: hypothesis simplified, all punctuation deleted; characters."
+    return {
+        "en": TextProtocol("f5@1", _f5_english, _f5_english, "word", english),
+        "zh": TextProtocol("f5@1", _f5_chinese, _f5_chinese_heard, "character", chinese),
+    }
 
 
-def librispeech_1() -> TextProtocol:
+def librispeech_1() -> Languages:
     """`librispeech@1`: letters, digits and ' kept, everything else a space, lower case: transcripts as distributed."""
-    return TextProtocol(
-        "librispeech@1", _librispeech, _librispeech, "word", "Punctuation to spaces, ' kept, lower case; words."
-    )
+    english = "Punctuation to spaces, ' kept, lower case; words."
+    return {"en": TextProtocol("librispeech@1", _librispeech, _librispeech, "word", english)}
 
 
-protocols: Registry[Callable[[], TextProtocol]] = Registry("protocol", "protocols")
+protocols: Registry[Callable[[], Languages]] = Registry("protocol", "protocols")
 protocols.add("whisper-norm@1", "tts_eval.text:whisper_norm_1", "Whisper's English normaliser; words")
-protocols.add("seed-tts@1", "tts_eval.text:seed_tts_1", "Seed-TTS-Eval English; words")
-protocols.add("f5@1", "tts_eval.text:f5_1", "F5-TTS English; words")
-protocols.add("librispeech@1", "tts_eval.text:librispeech_1", "transcripts as distributed; words")
+protocols.add("seed-tts@1", "tts_eval.text:seed_tts_1", "Seed-TTS-Eval; English words, Chinese characters")
+protocols.add("f5@1", "tts_eval.text:f5_1", "F5-TTS; English words, Chinese characters")
+protocols.add("librispeech@1", "tts_eval.text:librispeech_1", "transcripts as distributed, English; words")
 
 
 @cache
-def load_protocol(name: str) -> TextProtocol:
-    """The protocol `NAME@VERSION`.
+def load_languages(name: str) -> Languages:
+    """The protocol `NAME@VERSION`, by language.
 
     Raises:
         UnknownNameError: no such protocol; the message has the close matches.
     """
     return protocols.load(name)()
+
+
+def load_protocol(name: str, language: str = "en") -> TextProtocol:
+    """The protocol `NAME@VERSION` for a language, given by its two-letter code.
+
+    Raises:
+        UnknownNameError: no such protocol, or it does not cover the language.
+    """
+    languages = load_languages(name)
+    if language not in languages:
+        raise UnknownNameError(
+            f"Protocol '{name}' does not cover the language '{language}', only {', '.join(languages)}. "
+            "Run 'tts-eval ls protocols' for all of them."
+        )
+    return languages[language]

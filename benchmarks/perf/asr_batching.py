@@ -26,8 +26,9 @@ import numpy as np
 
 from tts_eval import weights
 from tts_eval.audio import Clip, read_audio
+from tts_eval.edits import ErrorCounts
 from tts_eval.execution import available_cores
-from tts_eval.text import ErrorCounts, load_protocol
+from tts_eval.text import load_protocol
 from tts_eval.types import Candidate, FinishReason, Item, Request, Sampling
 from verifiers import whisper_ctranslate2
 from verifiers.asr import DEFAULT_PROTOCOL, AsrVerifier

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_eval.errors import UnknownNameError
-from tts_eval.text import load_protocol, protocols
+from tts_eval.text import load_languages, load_protocol, protocols
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "protocols.json").read_text(encoding="utf-8"))["cases"]
+PINNED = json.loads((Path(__file__).parents[1] / "golden" / "protocols.json").read_text(encoding="utf-8"))
+GOLDEN, CHINESE = PINNED["cases"], PINNED["chinese"]
+TRADITIONAL = str.maketrans("愛們說臺灣氣", "爱们说台湾气")
 NAMES = [entry.name for entry in protocols]
 words = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, max_size=8).map(" ".join)
 
@@ -20,6 +24,48 @@ words = st.lists(st.sampled_from(["one", "two", "three", "four"]), min_size=1, m
 def test_golden_case(case, name):
     counts = load_protocol(name).counts(case["reference"], case["hypothesis"])
     assert [counts.errors, counts.reference_length] == case["expected"][name]
+
+
+@pytest.fixture
+def zhconv(monkeypatch) -> list[str]:
+    """The package's one function, for six characters; what it was asked for."""
+    locales: list[str] = []
+
+    def convert(text: str, locale: str) -> str:
+        locales.append(locale)
+        return text.translate(TRADITIONAL)
+
+    monkeypatch.setitem(sys.modules, "zhconv", SimpleNamespace(convert=convert))
+    return locales
+
+
+@pytest.mark.parametrize("case", CHINESE, ids=lambda case: case["why"])
+def test_golden_chinese_case(zhconv, case):
+    for name, expected in case["expected"].items():
+        counts = load_protocol(name, "zh").counts(case["reference"], case["hypothesis"])
+        assert [counts.errors, counts.reference_length] == expected
+    assert set(zhconv) == {"zh-cn"}
+
+
+def test_which_languages_a_protocol_covers():
+    assert {name: list(load_languages(name)) for name in NAMES} == {
+        "seed-tts@1": ["en", "zh"],
+        "f5@1": ["en", "zh"],
+        "whisper-norm@1": ["en"],
+        "librispeech@1": ["en"],
+    }
+    assert set(CHINESE[0]["expected"]) == {name for name in NAMES if "zh" in load_languages(name)}
+    with pytest.raises(UnknownNameError, match=r"'seed-tts@1' does not cover the language 'de', only en, zh\."):
+        load_protocol("seed-tts@1", "de")
+
+
+def test_chinese_characters_stand_side_by_side_in_an_alignment(zhconv):
+    chunks = load_protocol("seed-tts@1", "zh").alignment("今天，天气好", "今天天汽好")
+    assert [(chunk.kind, chunk.reference, chunk.hypothesis) for chunk in chunks] == [
+        ("equal", "今天天", "今天天"),
+        ("substitute", "气", "汽"),
+        ("equal", "好", "好"),
+    ]
 
 
 def test_every_protocol_has_a_version_and_golden_cases():
