@@ -24,6 +24,7 @@ from tts_eval.records import (
     candidate_row,
     ground_truth_digest,
     is_transient,
+    partial_digest,
     reference_digest,
     request_digest,
     row_failure,
@@ -152,6 +153,8 @@ class StoredVerifier:
         digest = self._digest_of(item.request)
         if item.candidate.index == ground_truth.INDEX:
             digest = ground_truth_digest(digest)
+        if item.partial:
+            digest = partial_digest(digest)
         return score_key(verifier_identity(self), self.judge, digest, clip.sha256)
 
     def _recall(self, key: str | None) -> Score | None:

@@ -45,6 +45,8 @@ class FailureKind(StrEnum):
     """Nothing above -60 dBFS, or nothing that a voice detector takes for a voice."""
     NO_REFERENCE = "no-reference"
     """The request lacks what the verifier compares with (text, prompt audio)."""
+    UNDECIDED = "undecided"
+    """There is too little of an unfinished candidate yet: neither good nor bad."""
     VERIFIER = "verifier"
     """The verifier raised."""
 

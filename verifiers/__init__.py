@@ -11,6 +11,11 @@ verifiers: Registry[Callable[[str], Verifier]] = Registry(
     "verifier", "verifiers", entry_point_group="tts_eval.verifiers"
 )
 verifiers.add("asr", "verifiers.asr:create", "WER and text likelihood; asr:[BACKEND:]MODEL[:exact][:PROTOCOL]")
+verifiers.add(
+    "likelihood",
+    "verifiers.likelihood:create",
+    "text likelihood alone, no transcript; likelihood:[BACKEND:]MODEL[:exact]",
+)
 verifiers.add("speaker", "verifiers.speaker:create", "speaker similarity to the prompt (SIM-o)")
 verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808")
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")

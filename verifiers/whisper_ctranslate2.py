@@ -29,7 +29,7 @@ import numpy as np
 from tts_eval import weights
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.execution import available_cores, batched
-from verifiers.recognition import DEFAULT_MODEL, MAX_SECONDS, Transcript, Utterance, summed_log_probs
+from verifiers.recognition import DEFAULT_MODEL, MAX_SECONDS, Transcript, Utterance, scored_text, summed_log_probs
 
 if TYPE_CHECKING:
     from faster_whisper.tokenizer import Tokenizer
@@ -150,7 +150,7 @@ class CTranslate2Recogniser:
         short = [
             index
             for index, (utterance, result) in enumerate(zip(utterances, heard, strict=True))
-            if result.tokens < _SLOWEST_SPEECH * utterance.seconds
+            if utterance.transcribe and result.tokens < _SLOWEST_SPEECH * utterance.seconds
         ]
         again = dict(
             zip(short, self._pass([replace(utterances[index], text="") for index in short], exact_window), strict=True)
@@ -162,11 +162,12 @@ class CTranslate2Recogniser:
         ]
 
     def _pass(self, utterances: Sequence[Utterance], window_of: Callable[[float, str], Window]) -> list[_Heard]:
-        groups: dict[Window, list[int]] = {}
+        groups: dict[tuple[Window, bool], list[int]] = {}
         for index in sorted(range(len(utterances)), key=lambda index: len(utterances[index].audio_16k)):
             utterance = utterances[index]
-            groups.setdefault(window_of(utterance.seconds, utterance.language), []).append(index)
-        batches = [(window, batch) for window, indices in groups.items() for batch in batched(indices, BATCH)]
+            window = window_of(utterance.seconds, utterance.language)
+            groups.setdefault((window, utterance.transcribe), []).append(index)
+        batches = [(window, batch) for (window, _), indices in groups.items() for batch in batched(indices, BATCH)]
         with ThreadPoolExecutor(self._workers) as pool:
             results = pool.map(lambda job: self._batch([utterances[index] for index in job[1]], job[0]), batches)
             found = {
@@ -177,21 +178,28 @@ class CTranslate2Recogniser:
         return [found[index] for index in range(len(utterances))]
 
     def _batch(self, utterances: Sequence[Utterance], window: Window) -> list[_Heard]:
+        """What is heard in clips that share a window, and of which a transcript is wanted of all or of none."""
         tokenizer = self._tokenizer(window.language)
-        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         encoded = self._encoded(self._padded(utterances, window.frames))
+        heard = [("", 0)] * len(utterances)
+        if utterances[0].transcribe:
+            heard = self._transcripts(encoded, len(utterances), window, tokenizer)
+        texts = [scored_text(utterance, text) for utterance, (text, _) in zip(utterances, heard, strict=True)]
+        return [
+            _Heard(Transcript(text, *scored), tokens)
+            for (text, tokens), scored in zip(heard, self._log_probs(encoded, texts, tokenizer), strict=True)
+        ]
+
+    def _transcripts(self, encoded: object, rows: int, window: Window, tokenizer: Tokenizer) -> list[tuple[str, int]]:
+        prompt = [*tokenizer.sot_sequence, tokenizer.no_timestamps]
         generated = self._model.generate(
             encoded,
-            [prompt] * len(utterances),
+            [prompt] * rows,
             beam_size=window.beam,
             max_length=len(prompt) + window.new_tokens,
         )
         sequences = [result.sequences_ids[0] for result in generated]
-        log_probs = self._log_probs(encoded, [utterance.text for utterance in utterances], tokenizer)
-        return [
-            _Heard(Transcript(tokenizer.decode(tokens).strip(), *scored), len(tokens))
-            for tokens, scored in zip(sequences, log_probs, strict=True)
-        ]
+        return [(tokenizer.decode(tokens).strip(), len(tokens)) for tokens in sequences]
 
     def _log_probs(self, encoded: object, wanted: Sequence[str], tokenizer: Tokenizer) -> list[tuple[float, int]]:
         tokens = [self._text_tokens(text, tokenizer) for text in wanted]

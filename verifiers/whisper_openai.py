@@ -17,7 +17,7 @@ import numpy as np
 
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
 from tts_eval.execution import batched
-from verifiers.recognition import DEFAULT_MODEL, Transcript, Utterance, summed_log_probs
+from verifiers.recognition import DEFAULT_MODEL, Transcript, Utterance, scored_text, summed_log_probs
 
 if TYPE_CHECKING:
     import torch
@@ -73,9 +73,13 @@ class OpenAIWhisperRecogniser:
         with torch.inference_mode():
             encoded = self._model.embed_audio(self._features(utterances))
             # One by one: openai-whisper's beam search does not repeat the encodings of a batch for its beams.
-            heard = [self._model.decode(row, options) for row in encoded]
-            log_probs = self._log_probs(encoded, [utterance.text for utterance in utterances], tokenizer)
-        return [Transcript(result.text.strip(), *scored) for result, scored in zip(heard, log_probs, strict=True)]
+            heard = [
+                self._model.decode(row, options).text.strip() if utterance.transcribe else ""
+                for row, utterance in zip(encoded, utterances, strict=True)
+            ]
+            texts = [scored_text(utterance, text) for utterance, text in zip(utterances, heard, strict=True)]
+            log_probs = self._log_probs(encoded, texts, tokenizer)
+        return [Transcript(text, *scored) for text, scored in zip(heard, log_probs, strict=True)]
 
     def _features(self, utterances: Sequence[Utterance]) -> torch.Tensor:
         """Log-mel features [B, mels, frames], the audio padded to 30 s as in `whisper.transcribe`."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,7 +48,15 @@ def test_a_clip_gets_its_edits_rates_likelihood_and_transcript(tone, make_item):
         "reference_words": 5,
     }
     assert score.value == score.values["wer"]
-    assert score.details == {"transcript": "the cat sad on a the"}
+    assert set(score.details) == {"transcript", "alignment"}
+    assert score.details["transcript"] == "the cat sad on a the"
+    assert json.loads(score.details["alignment"]) == [
+        ["equal", "the cat", "the cat"],
+        ["substitute", "sat", "sad"],
+        ["equal", "on", "on"],
+        ["insert", "", "a"],
+        ["substitute", "mats", "the"],
+    ]
     assert score.judge == "listener"
 
 
@@ -109,6 +119,28 @@ def test_a_language_the_model_does_not_know_is_a_failure(tone, make_item):
     assert german.failure is not None
     assert german.failure.kind is FailureKind.NO_REFERENCE
     assert "'de', which listener does not know" in german.failure.message
+
+
+@pytest.mark.parametrize(("language", "protocol"), [("de", "whisper-norm@1"), ("zh-CN", "librispeech@1")])
+def test_a_language_the_protocol_does_not_cover_is_a_failure(tone, make_item, language, protocol, monkeypatch):
+    listener = Listener()
+    monkeypatch.setattr(listener, "supports", lambda code: True, raising=False)
+    (score,) = AsrVerifier(listener, protocol).score([make_item(tone, language=language)])
+    assert score.failure is not None
+    assert score.failure.kind is FailureKind.NO_REFERENCE
+    assert f"'{language}', which protocol {protocol} does not cover (en)" in score.failure.message
+    assert not score.values
+    assert not listener.utterances
+
+
+def test_chinese_needs_a_package_and_says_so(tone, make_item, monkeypatch):
+    listener = Listener("今天")
+    monkeypatch.setattr(listener, "supports", lambda code: True, raising=False)
+    monkeypatch.setitem(sys.modules, "zhconv", None)
+    (score,) = AsrVerifier(listener, "seed-tts@1").score([make_item(tone, "今天很好", language="zh")])
+    assert score.failure is not None
+    assert "pip install 'tts-eval-harness[chinese]'" in score.failure.message
+    assert score.values["deletions"] == 4
 
 
 def test_a_clip_that_breaks_the_recogniser_costs_one_score(tone, make_item):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifiers.long_audio import pieces, recognise, shares
+from verifiers.long_audio import pieces, recognise
 from verifiers.recognition import MAX_SECONDS, RATE, Transcript, Utterance
+from verifiers.shares import shares
 
 words = st.lists(st.sampled_from(["ah", "be", "see", "dee"]), max_size=12).map(" ".join)
 

@@ -1,0 +1,64 @@
+"""How probable the request's text is, given the audio: one pass of the recogniser over text that is known, no search.
+
+Far cheaper than a transcript, and it still ranks clips in which every word is right. The number is the
+`likelihood` that `asr` reports with the same model, to the last digit; a clip over 30 s is transcribed
+nevertheless, to know which part of the text belongs to which part of the audio.
+Not handled: unfinished clips, whose words to come would count as missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tts_eval.types import Failure, FailureKind, Item, Score
+from verifiers import long_audio
+from verifiers.judging import Judgement, score_items
+from verifiers.recognisers import load_recogniser
+from verifiers.recognition import Recogniser, likelihood_metric, mean_log_prob, unknown_language, utterance_of
+
+
+def create(argument: str) -> LikelihoodVerifier:
+    """The verifier for `[BACKEND:]MODEL[:exact]`, as written after `likelihood:`; "" means tiny.en.
+
+    Raises:
+        ConfigError: the argument names no backend, model or mode.
+        WeightsError: the model's weights are not on this machine.
+        MissingDependencyError: the backend is not installed.
+    """
+    return LikelihoodVerifier(load_recogniser(argument, "likelihood"))
+
+
+class LikelihoodVerifier:
+    """Mean log-probability of the text's tokens given the audio, in nats; higher is better."""
+
+    name = "likelihood"
+    version = "1"
+    supports_partial = False
+
+    def __init__(self, recogniser: Recogniser) -> None:
+        self._recogniser = recogniser
+        self.judge = recogniser.judge
+        self.metrics = (likelihood_metric(recogniser),)
+
+    def score(self, items: Sequence[Item]) -> list[Score]:
+        """One score per item, in order."""
+        return score_items(self, items, self._judge)
+
+    def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
+        failures = [unknown_language(item.request, self._recogniser) or _without_words(item) for item in items]
+        good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+        utterances = [utterance_of(item, transcribe=False) for item in good]
+        found = iter(long_audio.recognise(self._recogniser, utterances) if good else [])
+        return [
+            failure or Judgement({"likelihood": mean_log_prob(next(found), self._recogniser)}) for failure in failures
+        ]
+
+
+def _without_words(item: Item) -> Failure | None:
+    if any(mark.isalnum() for mark in item.request.text):
+        return None
+    return Failure(
+        FailureKind.NO_REFERENCE,
+        f"The text {item.request.text!r} of '{item.request.id}' has no words; give the request a text that can be "
+        "spoken.",
+    )
