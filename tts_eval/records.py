@@ -52,11 +52,6 @@ def ground_truth_digest(reference: str) -> str:
     return f"ground-truth:{reference}"
 
 
-def partial_digest(reference: str) -> str:
-    """The reference digest under which unfinished speech is judged: it is held to a part of the text only."""
-    return f"partial:{reference}"
-
-
 def candidate_key(
     synthesizer: str, request_id: str, request_digest: str, sampling: Sampling, seed: int, index: int
 ) -> str:

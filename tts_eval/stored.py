@@ -24,7 +24,6 @@ from tts_eval.records import (
     candidate_row,
     ground_truth_digest,
     is_transient,
-    partial_digest,
     reference_digest,
     request_digest,
     row_failure,
@@ -146,15 +145,16 @@ class StoredVerifier:
         return [score for score in found if score is not None]
 
     def _key(self, item: Item) -> str | None:
-        """None for a candidate without audio, which costs nothing to judge."""
+        """None for a candidate without audio, which costs nothing to judge, and for one that is not finished.
+
+        The same audio is judged differently once it is known to be all there is.
+        """
         clip = item.candidate.clip
-        if clip is None:
+        if clip is None or item.partial:
             return None
         digest = self._digest_of(item.request)
         if item.candidate.index == ground_truth.INDEX:
             digest = ground_truth_digest(digest)
-        if item.partial:
-            digest = partial_digest(digest)
         return score_key(verifier_identity(self), self.judge, digest, clip.sha256)
 
     def _recall(self, key: str | None) -> Score | None:

@@ -43,10 +43,13 @@ class FailureKind(StrEnum):
     """NaN or infinite samples."""
     SILENT = "silent"
     """Nothing above -60 dBFS, or nothing that a voice detector takes for a voice."""
+    SHORT = "short"
+    """Shorter than what the verifier's model can hear."""
+    UNDECIDED = "undecided"
+    """Too little has been said to judge: only of a candidate that is still being generated. No value is neither
+    good nor bad here, so a search goes on with the candidate."""
     NO_REFERENCE = "no-reference"
     """The request lacks what the verifier compares with (text, prompt audio)."""
-    UNDECIDED = "undecided"
-    """There is too little of an unfinished candidate yet: neither good nor bad."""
     VERIFIER = "verifier"
     """The verifier raised."""
 

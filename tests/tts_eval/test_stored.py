@@ -198,7 +198,7 @@ def test_nothing_is_judged_twice_and_scores_survive(tmp_path: Path, make_jobs):
     assert [(s.value, dict(s.values)) for s in first] == [(s.value, dict(s.values)) for s in reversed(second)]
 
 
-def test_another_judge_version_text_audio_or_unfinished_speech_is_another_score(tmp_path: Path, make_jobs):
+def test_another_judge_version_text_or_audio_is_another_score(tmp_path: Path, make_jobs):
     item = items_of(make_jobs(REQUESTS[:1], 1))[0]
     newer = CountingVerifier()
     newer.version = "2"
@@ -213,11 +213,21 @@ def test_another_judge_version_text_audio_or_unfinished_speech_is_another_score(
             (CountingVerifier(), other_text),
             (CountingVerifier(), louder),
             (CountingVerifier(), truth),
-            (CountingVerifier(), replace(item, partial=True)),
         ):
             StoredVerifier(verifier, store, advance=lambda amount: None).score([judged])
             assert verifier.count == 1
-        assert len(store.scores) == 7
+        assert len(store.scores) == 6
+
+
+def test_the_score_of_unfinished_speech_is_not_that_of_the_same_audio_finished(tmp_path: Path, make_jobs):
+    item = items_of(make_jobs(REQUESTS[:1], 1))[0]
+    verifier = CountingVerifier()
+    with RunStore.create(tmp_path) as store:
+        stored = StoredVerifier(verifier, store, advance=lambda amount: None)
+        for judged in (replace(item, partial=True), item, replace(item, partial=True)):
+            stored.score([judged])
+        assert len(store.scores) == 1
+    assert verifier.count == 3
 
 
 def test_a_verifier_that_raised_is_asked_again_next_time(tmp_path: Path, make_jobs):

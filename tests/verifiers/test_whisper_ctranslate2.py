@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tts_eval.errors import WeightsError
 from tts_eval.text import load_protocol
 from verifiers import long_audio, whisper_ctranslate2
 from verifiers.recognition import RATE, Utterance
+from verifiers.shares import spoken_prefix
 from verifiers.whisper_ctranslate2 import FAST, CTranslate2Recogniser, exact_window, fast_window, load
 
 
@@ -125,6 +127,29 @@ def test_real_speech_is_understood_and_its_text_is_the_likely_one(loaded, data, 
     for true, false in zip(right, wrong, strict=True):
         assert -3 < mean(true) < 0
         assert mean(false) < mean(true) - 2
+
+
+@pytest.mark.real
+def test_the_likelihood_alone_is_the_same_and_needs_no_search(loaded, data, speech, monkeypatch):
+    recogniser, clips = loaded("tiny.en"), speech(data, 4)
+    heard = recogniser.recognise(clips)
+    monkeypatch.setattr(recogniser, "_transcripts", lambda *args: pytest.fail("searched for a transcript"))
+    alone = recogniser.recognise([replace(clip, transcribe=False) for clip in clips])
+    assert [result.text for result in alone] == [""] * 4
+    assert [mean(result) for result in alone] == pytest.approx([mean(result) for result in heard], abs=1e-4)
+
+
+@pytest.mark.real
+def test_of_unfinished_speech_the_text_so_far_is_scored(loaded, data, speech):
+    recogniser, (clip,) = loaded("tiny.en"), speech(data, 1)
+    half = replace(clip, audio_16k=clip.audio_16k[: len(clip.audio_16k) // 2])
+    (whole,) = recogniser.recognise([half])
+    (partial,) = recogniser.recognise([replace(half, partial=True)])
+    assert partial.text == whole.text
+    assert 0 < partial.tokens < whole.tokens
+    assert mean(partial) > mean(whole)
+    (expected,) = recogniser.recognise([replace(half, text=spoken_prefix(clip.text, whole.text))])
+    assert (partial.tokens, mean(partial)) == (expected.tokens, pytest.approx(mean(expected), abs=1e-4))
 
 
 @pytest.mark.real

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,16 @@ def test_a_clip_is_judged_alike_alone_and_among_others(english):
     assert (together[1].tokens, together[1].log_prob) == (0, 0.0)
     assert together[4].tokens == 40
     assert together[4].log_prob < -(40 - 22) * math.log(recogniser.text_tokens)
+
+
+def test_the_likelihood_alone_is_the_same_and_needs_no_search(english, monkeypatch):
+    recogniser = load(str(english))
+    clips = utterances("good day", "a longer text")
+    heard = recogniser.recognise(clips)
+    monkeypatch.setattr(recogniser._model, "decode", lambda *args: pytest.fail("searched for a transcript"))
+    alone = recogniser.recognise([replace(clip, transcribe=False) for clip in clips])
+    assert [(each.text, each.tokens) for each in alone] == [("", each.tokens) for each in heard]
+    assert [each.log_prob for each in alone] == pytest.approx([each.log_prob for each in heard], rel=1e-3)
 
 
 def test_language_reaches_a_multilingual_model(multilingual, english):
