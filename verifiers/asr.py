@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tts_eval.edits import AlignedChunk, Comparison
+from tts_eval.errors import ConfigError
 from tts_eval.text import TextProtocol, load_languages
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers import long_audio
@@ -39,7 +40,7 @@ def create(argument: str) -> AsrVerifier:
     """The verifier for `[BACKEND:]MODEL[:exact][:PROTOCOL]`, as written after `asr:`; "" means tiny.en, whisper-norm@1.
 
     Raises:
-        ConfigError: the argument names no backend, model or mode.
+        ConfigError: the argument names no backend, model or mode, or a protocol for languages the model lacks.
         UnknownNameError: no such protocol.
         WeightsError: the model's weights are not on this machine.
         MissingDependencyError: the backend is not installed.
@@ -67,15 +68,23 @@ class AsrVerifier:
 
         Raises:
             UnknownNameError: no such protocol.
+            ConfigError: the protocol covers no language that the recogniser knows.
         """
         self._recogniser = recogniser
         self._protocol = protocol
         self._languages = load_languages(protocol)
+        if not any(recogniser.supports(language) for language in self._languages):
+            raise ConfigError(
+                [
+                    f"{recogniser.judge} knows none of the languages of protocol {protocol} "
+                    f"({', '.join(self._languages)}). Name another, e.g. asr:MODEL:seed-tts@1, which has Chinese too."
+                ]
+            )
         # Another protocol is another score of the same clip, so stored scores must not be mixed.
         self.judge = recogniser.judge if protocol == DEFAULT_PROTOCOL else f"{recogniser.judge}:{protocol}"
         self.metrics = (
             Metric(name="wer", higher_is_better=False, worst=1.0, unit="error-rate", protocol=protocol),
-            likelihood_metric(recogniser),
+            *([likelihood_metric(recogniser)] if recogniser.text_tokens else []),
             Metric(
                 name="corpus_wer",
                 higher_is_better=False,
@@ -136,7 +145,6 @@ class AsrVerifier:
         counts = comparison.counts
         values = {
             "wer": counts.rate,
-            "likelihood": mean_log_prob(transcript, self._recogniser),
             "corpus_wer": counts.rate,
             "substitutions": float(counts.substitutions),
             "deletions": float(counts.deletions),
@@ -144,6 +152,8 @@ class AsrVerifier:
             "errors": float(counts.errors),
             "reference_words": float(counts.reference_length),
         }
+        if self._recogniser.text_tokens:
+            values["likelihood"] = mean_log_prob(transcript, self._recogniser)
         return Judgement(values, {"transcript": transcript.text, "alignment": _as_json(comparison.alignment)})
 
     def _nothing_said(self, item: Item) -> dict[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Score
 from verifiers import long_audio
 from verifiers.judging import Judgement, score_items
@@ -21,7 +22,7 @@ def create(argument: str) -> LikelihoodVerifier:
     """The verifier for `[BACKEND:]MODEL[:exact]`, as written after `likelihood:`; "" means tiny.en.
 
     Raises:
-        ConfigError: the argument names no backend, model or mode.
+        ConfigError: the argument names no backend, model or mode, or a model without likelihoods.
         WeightsError: the model's weights are not on this machine.
         MissingDependencyError: the backend is not installed.
     """
@@ -36,6 +37,13 @@ class LikelihoodVerifier:
     supports_partial = False
 
     def __init__(self, recogniser: Recogniser) -> None:
+        """Score with a recogniser.
+
+        Raises:
+            ConfigError: it gives no log-probabilities.
+        """
+        if not recogniser.text_tokens:
+            raise ConfigError([f"{recogniser.judge} gives no likelihood of a text; use Whisper or a CTC model."])
         self._recogniser = recogniser
         self.judge = recogniser.judge
         self.metrics = (likelihood_metric(recogniser),)

@@ -7,7 +7,10 @@ from pathlib import Path
 from tts_eval.errors import ConfigError
 from verifiers.recognition import DEFAULT_MODEL, Recogniser
 
-BACKENDS = ("faster-whisper", "openai-whisper")
+BACKENDS = ("faster-whisper", "openai-whisper", "transformers", "funasr")
+"""The first is meant where none is named."""
+EXAMPLES = ("tiny.en", "base:exact", "/models/whisper-small-ct2", "openai-whisper:small.en", "transformers:FOLDER")
+_DEFAULT_MODELS = {"faster-whisper": DEFAULT_MODEL, "openai-whisper": DEFAULT_MODEL, "funasr": "paraformer-zh"}
 
 
 def load_recogniser(argument: str, verifier: str) -> Recogniser:
@@ -23,6 +26,14 @@ def load_recogniser(argument: str, verifier: str) -> Recogniser:
         from verifiers import whisper_openai
 
         return whisper_openai.load(model)
+    if backend == "transformers":
+        from verifiers import transformers_models
+
+        return transformers_models.load(model)
+    if backend == "funasr":
+        from verifiers import paraformer
+
+        return paraformer.load(model)
     from verifiers import whisper_ctranslate2
 
     return whisper_ctranslate2.load(model, exact=exact)
@@ -31,22 +42,24 @@ def load_recogniser(argument: str, verifier: str) -> Recogniser:
 def _parse(argument: str, verifier: str) -> tuple[str, str, bool]:
     """Backend, model, and whether `exact` was asked for."""
     parts = [part.strip() for part in argument.split(":")]
-    backend = parts.pop(0) if parts[0] in BACKENDS else ""
+    named = parts[0] in BACKENDS
+    backend = parts.pop(0) if named else BACKENDS[0]
     exact = parts[-1:] == ["exact"] and bool(parts.pop())
-    model = ":".join(parts)
+    model = ":".join(parts) or _DEFAULT_MODELS.get(backend, "")
+    written = f"'{verifier}:{argument}'"
     problems = []
+    if not model:
+        problems.append(f"{written} names no model.")
     if len(parts) > 1 and not Path(model).expanduser().exists():
-        written = f"'{verifier}:{argument}'"
-        if not backend:
+        if not named:
             problems.append(f"'{parts[0]}' in {written} is no backend; expected {' or '.join(BACKENDS)}.")
         if not exact:
             problems.append(f"'{parts[-1]}' in {written} is no mode; expected 'exact' or nothing.")
-        if backend and exact:
+        if named and exact:
             problems.append(f"'{model}' in {written} is no model.")
     if problems:
         grammar = f"{verifier}:[BACKEND:]MODEL[:exact]{'[:PROTOCOL]' if verifier == 'asr' else ''}"
-        examples = ("tiny.en", "base:exact", "/models/whisper-small-ct2", "openai-whisper:small.en")
         raise ConfigError(
-            [*problems, f"Write {grammar}, e.g. {', '.join(f'{verifier}:{example}' for example in examples)}."]
+            [*problems, f"Write {grammar}, e.g. {', '.join(f'{verifier}:{example}' for example in EXAMPLES)}."]
         )
-    return backend or BACKENDS[0], model or DEFAULT_MODEL, exact
+    return backend, model, exact

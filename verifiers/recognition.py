@@ -2,7 +2,7 @@
 
 A `Recogniser` hears at most 30 s per utterance and answers two questions in one pass: what was
 said, and how probable is the text that should have been said. Longer clips go through
-`verifiers.long_audio`. Backends: `verifiers.whisper_ctranslate2`, `verifiers.whisper_openai`.
+`verifiers.long_audio`. Backends are found by `verifiers.recognisers`.
 Either question can be left out. The text of speech that is not finished is as much of it as the
 transcript has come to.
 """
@@ -67,7 +67,7 @@ class Recogniser(Protocol):
     judge: str
     """Backend, checkpoint with fingerprint, number type and decoding mode."""
     text_tokens: int
-    """How many tokens a text token is chosen among."""
+    """How many tokens a text token is chosen among; 0 says that it gives no log-probabilities."""
 
     def supports(self, language: str) -> bool:
         """Whether the model knows this two-letter language code."""

@@ -278,7 +278,8 @@ def _checked(folder: Path) -> Path:
             [
                 f"{folder} is not a Whisper model in CTranslate2's format: it lacks {', '.join(missing)}. Expected the "
                 "output folder of ct2-transformers-converter, e.g. asr:/models/whisper-small-ct2; for a .pt file of "
-                "openai-whisper write asr:openai-whisper:/models/small.pt."
+                "openai-whisper write asr:openai-whisper:/models/small.pt, for a checkpoint of transformers "
+                "asr:transformers:/models/whisper-small."
             ]
         )
     return folder

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+import verifiers.asr
 from tts_eval.errors import ConfigError, UnknownNameError, WeightsError
-from verifiers import whisper_ctranslate2, whisper_openai
+from tts_eval.text import load_languages
+from verifiers import paraformer, transformers_models, whisper_ctranslate2, whisper_openai
 from verifiers.asr import create
 
 
@@ -16,6 +20,9 @@ def loads(monkeypatch):
         judge = "stub"
         text_tokens = 10
 
+        def supports(self, language: str) -> bool:
+            return language == "en"
+
     def faster(model: str, *, exact: bool = False) -> Stub:
         asked.append(("faster-whisper", model, exact))
         return Stub()
@@ -24,6 +31,11 @@ def loads(monkeypatch):
         asked.append(("openai-whisper", model, True))
         return Stub()
 
+    def others(backend: str) -> Callable[[str], Stub]:
+        return lambda model: asked.append((backend, model, True)) or Stub()
+
+    monkeypatch.setattr(transformers_models, "load", others("transformers"))
+    monkeypatch.setattr(paraformer, "load", others("funasr"))
     monkeypatch.setattr(whisper_ctranslate2, "load", faster)
     monkeypatch.setattr(whisper_openai, "load", openai)
     return asked
@@ -41,6 +53,10 @@ def loads(monkeypatch):
         ("Systran/faster-whisper-small", ("faster-whisper", "Systran/faster-whisper-small", False)),
         ("openai-whisper:small.en", ("openai-whisper", "small.en", True)),
         ("openai-whisper:/models/a.pt:exact", ("openai-whisper", "/models/a.pt", True)),
+        ("transformers:openai/whisper-small", ("transformers", "openai/whisper-small", True)),
+        ("transformers:facebook/hubert-large-ls960-ft", ("transformers", "facebook/hubert-large-ls960-ft", True)),
+        ("funasr", ("funasr", "paraformer-zh", True)),
+        ("funasr:iic/other", ("funasr", "iic/other", True)),
     ],
 )
 def test_argument(loads, argument, expected):
@@ -64,6 +80,12 @@ def test_a_protocol_may_be_named_and_is_part_of_the_judge(loads, argument, model
     assert verifier.judge == ("stub" if protocol == "whisper-norm@1" else f"stub:{protocol}")
 
 
+def test_a_protocol_without_a_language_of_the_model_is_refused(loads, monkeypatch):
+    monkeypatch.setattr(verifiers.asr, "load_languages", lambda name: {"zh": load_languages(name)["zh"]})
+    with pytest.raises(ConfigError, match=r"stub knows none of the languages of protocol seed-tts@1 \(zh\)"):
+        create("base:seed-tts@1")
+
+
 def test_an_unknown_protocol_is_refused_before_a_model_is_loaded(loads):
     with pytest.raises(UnknownNameError, match="seed-tts@1"):
         create("base:seed-tts@7")
@@ -76,6 +98,8 @@ def test_an_unknown_protocol_is_refused_before_a_model_is_loaded(loads):
         ("whisperx:tiny:quick", ["'whisperx' in", "'quick' in"]),
         ("whisperx:tiny:exact", ["'whisperx' in"]),
         ("faster-whisper:tiny:quick", ["'quick' in"]),
+        ("transformers", ["'asr:transformers' names no model"]),
+        ("transformers:exact", ["'asr:transformers:exact' names no model"]),
     ],
 )
 def test_a_wrong_argument_lists_its_problems_and_an_example(loads, argument, problems):
