@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,13 +45,16 @@ class CTCRecogniser:
             )
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._features: Any = AutoFeatureExtractor.from_pretrained(checkpoint.folder)
-        self._tokenizer: Any = Wav2Vec2CTCTokenizer.from_pretrained(checkpoint.folder)
+        tokenizer: Any = Wav2Vec2CTCTokenizer.from_pretrained(checkpoint.folder)
         self._model: Any = AutoModelForCTC.from_pretrained(checkpoint.folder, dtype=torch.float32, weights_only=True)
         self._model.eval().to(self._device)
-        self._blank = int(self._tokenizer.pad_token_id)
-        self._letters: dict[str, int] = {
-            mark: index for mark, index in self._tokenizer.get_vocab().items() if len(mark) == 1
+        self._blank = int(tokenizer.pad_token_id)
+        self._delimiter: str = tokenizer.word_delimiter_token
+        special = set(tokenizer.all_special_tokens) - {self._delimiter}
+        self._symbols: dict[int, str] = {
+            index: mark for mark, index in tokenizer.get_vocab().items() if mark not in special
         }
+        self._letters = {mark: index for index, mark in self._symbols.items()}
         self.text_tokens = int(self._model.config.vocab_size)
         self.judge = f"transformers:{checkpoint.name}@{checkpoint.fingerprint}:float32:ctc"
 
@@ -100,9 +104,14 @@ class CTCRecogniser:
     def _transcript(self, utterance: Utterance, log_probs: torch.Tensor) -> Transcript:
         heard = ""
         if utterance.transcribe:
-            heard = self._tokenizer.decode(log_probs.argmax(dim=-1).tolist()).strip()
+            heard = self._read(log_probs.argmax(dim=-1).tolist())
         letters = self._spelled(scored_text(utterance, heard))
         return Transcript(heard, self._log_prob(log_probs, letters), len(letters))
+
+    def _read(self, symbols: Sequence[int]) -> str:
+        # The blank parts double letters, so repeats are merged before it goes.
+        merged = (self._symbols.get(symbol, "") for symbol, _ in groupby(symbols))
+        return " ".join("".join(merged).replace(self._delimiter, " ").split())
 
     def _log_prob(self, log_probs: torch.Tensor, letters: Sequence[int]) -> float:
         import torch
@@ -131,9 +140,8 @@ class CTCRecogniser:
         """The text in the model's letters, a word delimiter between words."""
         capitals = "A" in self._letters and "a" not in self._letters
         cased = (text.upper() if capitals else text.lower()).replace("’", "'")
-        delimiter = self._tokenizer.word_delimiter_token
-        known = "".join(mark if mark in self._letters and mark != delimiter else " " for mark in cased)
-        spaced = delimiter if delimiter in self._letters else ""
+        known = "".join(mark if mark in self._letters and mark != self._delimiter else " " for mark in cased)
+        spaced = self._delimiter if self._delimiter in self._letters else ""
         return [self._letters[mark] for mark in spaced.join(known.split())]
 
     def _frames(self, samples: int) -> int:

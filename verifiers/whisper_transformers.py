@@ -73,14 +73,17 @@ class TransformersWhisperRecogniser:
         return [Transcript(text, *scored) for text, scored in zip(heard, log_probs, strict=True)]
 
     def _transcripts(self, features: torch.Tensor, encoded: Any, language: str) -> list[str]:
+        import torch
+
         # English-only checkpoints refuse to be told their language.
         told = {"language": language, "task": "transcribe"} if self._languages else {}
         tokens = self._model.generate(
             features,
             encoder_outputs=encoded,
+            attention_mask=torch.ones(features.shape[::2], dtype=torch.long, device=self._device),
             num_beams=1,
             do_sample=False,
-            max_new_tokens=self._model.config.max_target_positions - len(self._start(language)),
+            max_length=self._model.config.max_target_positions,
             **told,
         )
         texts = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
