@@ -33,7 +33,7 @@ class CTCRecogniser:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         import torch
-        from transformers import AutoFeatureExtractor, AutoModelForCTC, Wav2Vec2CTCTokenizer
+        from transformers import AutoModelForCTC, Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor
 
         if "conv_kernel" not in checkpoint.config or checkpoint.config.get("add_adapter"):
             raise ConfigError(
@@ -44,10 +44,10 @@ class CTCRecogniser:
                 ]
             )
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._features: Any = AutoFeatureExtractor.from_pretrained(checkpoint.folder)
+        self._features: Any = Wav2Vec2FeatureExtractor.from_pretrained(checkpoint.folder)
         tokenizer: Any = Wav2Vec2CTCTokenizer.from_pretrained(checkpoint.folder)
-        self._model: Any = AutoModelForCTC.from_pretrained(checkpoint.folder, dtype=torch.float32, weights_only=True)
-        self._model.eval().to(self._device)
+        model: Any = AutoModelForCTC.from_pretrained(checkpoint.folder, dtype=torch.float32, weights_only=True)
+        self._model = model.eval().to(self._device)
         self._blank = int(tokenizer.pad_token_id)
         self._delimiter: str = tokenizer.word_delimiter_token
         special = set(tokenizer.all_special_tokens) - {self._delimiter}
@@ -121,8 +121,8 @@ class CTCRecogniser:
         loss = torch.nn.functional.ctc_loss(
             log_probs[:, None],
             torch.tensor([letters], device=log_probs.device),
-            (len(log_probs),),
-            (len(letters),),
+            torch.tensor([len(log_probs)]),
+            torch.tensor([len(letters)]),
             blank=self._blank,
             reduction="sum",
         )

@@ -34,10 +34,10 @@ class TransformersWhisperRecogniser:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._features: Any = WhisperFeatureExtractor.from_pretrained(checkpoint.folder)
         self._tokenizer: Any = AutoTokenizer.from_pretrained(checkpoint.folder)
-        self._model: Any = WhisperForConditionalGeneration.from_pretrained(
+        model: Any = WhisperForConditionalGeneration.from_pretrained(
             checkpoint.folder, dtype=torch.float32, weights_only=True
         )
-        self._model.eval().to(self._device)
+        self._model = model.eval().to(self._device)
         self._languages = getattr(self._model.generation_config, "lang_to_id", None) or {}
         self.text_tokens = self._id("<|endoftext|>")
         self.judge = f"transformers:{checkpoint.name}@{checkpoint.fingerprint}:float32:greedy"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_openai
 
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
@@ -157,3 +158,9 @@ def test_a_missing_package_comes_with_its_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "whisper", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'tts-eval-harness\[openai-whisper\]'"):
         load("tiny.en")
+
+
+@pytest.mark.real
+def test_real_weights_hear_what_ctranslate2_hears_with_them(data, tmp_path):
+    source, clips = real_weights(), real_speech(data, 2)
+    check_same_words(load(str(save_real_openai(source, tmp_path / "tiny.en.pt"))), clips)

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from whisper_checkpoints import save_real_whisper, save_tiny_whisper
+from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_whisper, save_tiny_whisper
 
-from tts_eval import weights
-from tts_eval.audio import Clip, read_audio
+from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
-from verifiers import whisper_ctranslate2
 from verifiers.asr import create
 from verifiers.recognition import RATE, Utterance
 from verifiers.transformers_models import load
@@ -207,21 +205,5 @@ def test_a_missing_package_comes_with_its_command(monkeypatch):
 
 @pytest.mark.real
 def test_real_weights_hear_what_ctranslate2_hears_with_them(data, tmp_path):
-    try:
-        source = weights.locate("whisper-tiny.en")
-    except WeightsError as error:
-        pytest.skip(str(error))
-    listing = sorted((data / "LibriSpeech" / "train-clean-5").rglob("*.trans.txt"))[:3]
-    clips = []
-    for path in listing:
-        name, _, text = path.read_text(encoding="utf-8").splitlines()[0].partition(" ")
-        audio = read_audio(path.parent / f"{name}.flac").at(RATE)
-        clips.append(Utterance(audio_16k=audio, text=text.capitalize(), language="en"))
-    ours = load(str(save_real_whisper(source, tmp_path / "tiny.en"))).recognise(clips)
-    theirs = whisper_ctranslate2.load("tiny.en", exact=True).recognise(clips)
-    for one, other in zip(ours, theirs, strict=True):
-        words, others = one.text.lower().split(), other.text.lower().split()
-        # Beam search and int8 there, greedy and float32 here: a word may differ, a sentence may not.
-        assert sum(word in others for word in words) >= 0.8 * len(words) > 5
-        assert one.tokens == other.tokens
-        assert one.log_prob / one.tokens == pytest.approx(other.log_prob / other.tokens, abs=0.15)
+    source, clips = real_weights(), real_speech(data, 2)
+    check_same_words(load(str(save_real_whisper(source, tmp_path / "tiny.en"))), clips)

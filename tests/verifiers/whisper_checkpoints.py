@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from tts_eval.audio import read_audio
+from tts_eval.errors import WeightsError
+from tts_eval.weights import locate
+from verifiers import whisper_ctranslate2
+from verifiers.recognition import RATE, Recogniser, Utterance
 
 LANGUAGES = ("en", "de")
 DTYPES = ("float32", "int8", "int16", "int32", "float16")
@@ -175,3 +182,47 @@ def save_real_whisper(source: Path, folder: Path) -> Path:
     )  # fmt: skip
     model.save_pretrained(folder)
     return folder
+
+
+def save_real_openai(source: Path, path: Path) -> Path:
+    """Whisper tiny.en out of its CTranslate2 files in OpenAI's format."""
+    import torch
+
+    dims = {
+        "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 384, "n_audio_head": 6, "n_audio_layer": 4,
+        "n_vocab": 51864, "n_text_ctx": 448, "n_text_state": 384, "n_text_head": 6, "n_text_layer": 4,
+    }  # fmt: skip
+    weights = openai_names(transformers_names(read_ctranslate2(source)))
+    torch.save(
+        {"dims": dims, "model_state_dict": {name: torch.from_numpy(array) for name, array in weights.items()}}, path
+    )
+    return path
+
+
+def real_weights() -> Path:
+    """The CTranslate2 files of tiny.en."""
+    try:
+        return locate("whisper-tiny.en")
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+def real_speech(data: Path, count: int) -> list[Utterance]:
+    """LibriSpeech clips of as many readers, with their texts."""
+    clips = []
+    for listing in sorted((data / "LibriSpeech" / "train-clean-5").rglob("*.trans.txt"))[:count]:
+        name, _, text = listing.read_text(encoding="utf-8").splitlines()[0].partition(" ")
+        audio = read_audio(listing.parent / f"{name}.flac").at(RATE)
+        clips.append(Utterance(audio_16k=audio, text=text.capitalize(), language="en"))
+    return clips
+
+
+def check_same_words(recogniser: Recogniser, clips: list[Utterance]) -> None:
+    """A recogniser with tiny.en's weights hears, and finds likely, what CTranslate2 does in the same 30 s window."""
+    theirs = whisper_ctranslate2.load("tiny.en", exact=True).recognise(clips)
+    for one, other in zip(recogniser.recognise(clips), theirs, strict=True):
+        words, others = one.text.lower().split(), other.text.lower().split()
+        # int8 there and float32 here, and not everyone searches with beams: a word may differ, a sentence may not.
+        assert sum(word in others for word in words) >= 0.8 * len(words) > 3
+        assert one.tokens == other.tokens
+        assert abs(one.log_prob / one.tokens - other.log_prob / other.tokens) < 0.15
