@@ -28,7 +28,7 @@ from reports.tables import cost_table, coverage_table, curve_table, groups_table
 from tts_eval.edits import AlignedChunk
 from tts_eval.errors import AudioError
 from tts_eval.text import load_languages, protocols
-from tts_eval.types import Failure
+from tts_eval.types import Failure, Score
 from verifiers.recognition import language_code
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,8 @@ AudioMode: TypeAlias = Literal["embed", "link", "none"]
 TEMPLATES = Path(__file__).parent / "templates"
 TRANSCRIPT = "transcript"
 """Key of `Score.details` under which a recogniser says what it heard."""
+ALIGNMENT = "alignment"
+"""Key under which it may say where that differs: [[kind, reference, hypothesis], ...] as JSON."""
 HEAVY_MEGABYTES = 64
 
 
@@ -228,13 +230,18 @@ def _transcripts(request: RequestResult, candidate: CandidateResult, results: Ru
     for key in dict.fromkeys(judged.verifier_key for judged in results.metrics):
         score = candidate.scores.get(key)
         if key in by_verifier and score is not None and TRANSCRIPT in score.details:
-            judged, heard = by_verifier[key], score.details[TRANSCRIPT]
-            yield TranscriptView(key, not judged.selected_on, _aligned(request, heard, judged.metric.protocol), heard)
+            judged = by_verifier[key]
+            chunks = _aligned(request, score, judged.metric.protocol)
+            yield TranscriptView(key, not judged.selected_on, chunks, score.details[TRANSCRIPT])
 
 
-def _aligned(request: RequestResult, heard: str, protocol: str) -> tuple[AlignedChunk, ...]:
+def _aligned(request: RequestResult, score: Score, protocol: str) -> tuple[AlignedChunk, ...]:
+    if ALIGNMENT in score.details:
+        return tuple(AlignedChunk(*chunk) for chunk in json.loads(score.details[ALIGNMENT]))
     loaded = load_languages(protocol).get(language_code(request.language))
-    return loaded.alignment(request.text, heard) if loaded and loaded.reference(request.text) else ()
+    return (
+        loaded.alignment(request.text, score.details[TRANSCRIPT]) if loaded and loaded.reference(request.text) else ()
+    )
 
 
 def _player(

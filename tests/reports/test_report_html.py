@@ -157,6 +157,28 @@ def test_transcripts_mark_errors_with_letters_and_elements(render: Render) -> No
         assert expected[kind] > 0
 
 
+def heard(results: RunResults, details: dict[str, str], language: str = "en") -> RunResults:
+    """The results with other details of what tiny.en heard in the first request's clips."""
+    first = results.requests[0]
+    candidates = tuple(
+        replace(each, scores=each.scores | {"asr:tiny.en": replace(each.scores["asr:tiny.en"], details=details)})
+        for each in first.candidates
+    )
+    return replace(results, requests=(replace(first, candidates=candidates, language=language), *results.requests[1:]))
+
+
+def test_the_alignment_that_the_verifier_gives_is_shown(render: Render) -> None:
+    details = {"transcript": "天汽", "alignment": '[["equal", "天", "天"], ["substitute", "气", "汽"]]'}
+    page = Page(render("none", results=heard(make_results(requests=1, n=1), details, "zh")))
+    marks = [text for _, text in page.all("mark", **{"class": "error substitution"})]
+    assert any("气" in text and "汽" in text for text in marks)
+
+
+def test_a_language_the_protocol_does_not_cover_is_shown_as_it_was_heard(render: Render) -> None:
+    page = Page(render("none", results=heard(make_results(requests=1, n=1), {"transcript": "guten Tag"}, "de")))
+    assert any("guten Tag" in text for _, text in page.all("p", **{"class": "transcript"}))
+
+
 def test_words_of_a_transcript_do_not_run_into_one_another(render: Render) -> None:
     results = make_results(requests=4, n=1)
     request = results.requests[0]
