@@ -1,8 +1,9 @@
 """How probable the request's text is, given the audio: one pass of the recogniser over text that is known, no search.
 
-Far cheaper than a transcript, and it still ranks clips in which every word is right. The number is the
-`likelihood` that `asr` reports with the same model, to the last digit; a clip over 30 s is transcribed
-nevertheless, to know which part of the text belongs to which part of the audio.
+Far cheaper than a transcript, and it still ranks clips in which every word is right. It is what `asr`
+reports as its likelihood with the same model, but for CTranslate2's shorter window, which moves it a
+little (`verifiers.whisper_ctranslate2.likelihood_window`); `exact` keeps the 30 s. A clip over 30 s is
+transcribed nevertheless, to know which part of the text belongs to which part of the audio.
 Not handled: unfinished clips, whose words to come would count as missing.
 """
 

@@ -7,7 +7,8 @@ encoded once, and that encoding gives both the transcript and the probability of
 Window and token cap depend on the clip's own duration and language alone, and only clips that agree
 on them share a batch, so a clip's result does not depend on its neighbours. A transcript too short
 for its clip is heard again in the 30 s window. `exact` always keeps the 30 s window; both search with
-beam 5, faster-whisper's default, and neither retries at random temperatures.
+beam 5, faster-whisper's default, and neither retries at random temperatures. Where no transcript is
+wanted the window is shorter still.
 There is no voice activity detection, no timestamps and no prompt from earlier text.
 Not handled: clips over 30 s (`verifiers.long_audio`), language detection, several GPUs.
 """
@@ -79,6 +80,18 @@ def fast_window(seconds: float, language: str) -> Window:
     return Window(window_seconds * _FRAMES_PER_SECOND, new_tokens, BEAM, language)
 
 
+def likelihood_window(seconds: float, language: str) -> Window:
+    """A window of a second more than the clip, rounded up to 2 s, for a text that need not be searched for.
+
+    Nothing can stop early then. Likelihoods of tiny.en int8 for the texts of 32 LibriSpeech clips of 3-10 s correlate
+    at 0.979 with those of the 30 s window (0.986 in `fast_window`, 0.969 in one as long as the clip) and differ by
+    0.065 nats a token; all three prefer every text to itself with one word replaced. Another rule needs another
+    `version` of the `likelihood` and `asr` verifiers.
+    """
+    window_seconds = min(2 * math.ceil((seconds + 1) / 2), int(MAX_SECONDS))
+    return Window(window_seconds * _FRAMES_PER_SECOND, 0, BEAM, language)
+
+
 def exact_window(seconds: float, language: str) -> Window:
     """Whisper's own: 30 s, beam 5, at most half the decoder's context."""
     del seconds
@@ -127,6 +140,7 @@ class CTranslate2Recogniser:
             ) from error
         self._features = FeatureExtractor(feature_size=self._model.n_mels)
         self._window = exact_window if exact else fast_window
+        self._likelihood_window = exact_window if exact else likelihood_window
         self._tokenizers: dict[str, Tokenizer] = {}
         end_of_text = self._vocabulary.token_to_id("<|endoftext|>")
         if end_of_text is None:
@@ -165,7 +179,8 @@ class CTranslate2Recogniser:
         groups: dict[tuple[Window, bool], list[int]] = {}
         for index in sorted(range(len(utterances)), key=lambda index: len(utterances[index].audio_16k)):
             utterance = utterances[index]
-            window = window_of(utterance.seconds, utterance.language)
+            rule = window_of if utterance.transcribe else self._likelihood_window
+            window = rule(utterance.seconds, utterance.language)
             groups.setdefault((window, utterance.transcribe), []).append(index)
         batches = [(window, batch) for (window, _), indices in groups.items() for batch in batched(indices, BATCH)]
         with ThreadPoolExecutor(self._workers) as pool:

@@ -15,7 +15,14 @@ from tts_eval.text import load_protocol
 from verifiers import long_audio, whisper_ctranslate2
 from verifiers.recognition import RATE, Utterance
 from verifiers.shares import spoken_prefix
-from verifiers.whisper_ctranslate2 import FAST, CTranslate2Recogniser, exact_window, fast_window, load
+from verifiers.whisper_ctranslate2 import (
+    FAST,
+    CTranslate2Recogniser,
+    exact_window,
+    fast_window,
+    likelihood_window,
+    load,
+)
 
 
 @pytest.fixture(scope="module")
@@ -129,14 +136,23 @@ def test_real_speech_is_understood_and_its_text_is_the_likely_one(loaded, data, 
         assert mean(false) < mean(true) - 2
 
 
+@pytest.mark.parametrize(
+    ("seconds", "frames"), [(0.01, 200), (1.0, 200), (1.1, 400), (5.0, 600), (5.1, 800), (29.5, 3000), (30.0, 3000)]
+)
+def test_a_known_text_needs_a_second_more_than_the_clip(seconds, frames):
+    """Another rule gives other scores: it needs another version of the `likelihood` and `asr` verifiers."""
+    assert likelihood_window(seconds, "en").frames == frames <= fast_window(seconds, "en").frames
+
+
 @pytest.mark.real
-def test_the_likelihood_alone_is_the_same_and_needs_no_search(loaded, data, speech, monkeypatch):
-    recogniser, clips = loaded("tiny.en"), speech(data, 4)
+@pytest.mark.parametrize(("exact", "tolerance"), [(True, 1e-4), (False, 0.25)])
+def test_the_likelihood_alone_needs_no_search(loaded, data, speech, monkeypatch, exact, tolerance):
+    recogniser, clips = loaded("tiny.en", exact), speech(data, 3)
     heard = recogniser.recognise(clips)
     monkeypatch.setattr(recogniser, "_transcripts", lambda *args: pytest.fail("searched for a transcript"))
     alone = recogniser.recognise([replace(clip, transcribe=False) for clip in clips])
-    assert [result.text for result in alone] == [""] * 4
-    assert [mean(result) for result in alone] == pytest.approx([mean(result) for result in heard], abs=1e-4)
+    assert [(result.text, result.tokens) for result in alone] == [("", result.tokens) for result in heard]
+    assert [mean(result) for result in alone] == pytest.approx([mean(result) for result in heard], abs=tolerance)
 
 
 @pytest.mark.real
