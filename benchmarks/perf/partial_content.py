@@ -125,16 +125,14 @@ def measure_correct(verifier: Any, clips: Sequence[Read]) -> list[dict[str, Any]
     lengths = [np.arange(FIRST, clip.clip.seconds, STEP) for clip in clips]
     items = [beginning(clip.clip, clip.text, end) for clip, ends in zip(clips, lengths, strict=True) for end in ends]
     found, ends = rates(verifier, items), np.concatenate(lengths)
-    return [
-        {
-            "seconds": float(end),
-            "clips": int((ends == end).sum()),
-            "decided": int(np.isfinite(found[ends == end]).sum()),
-            "wer": float(np.nanmean(found[ends == end])),
-        }
-        for end in np.unique(ends)
-        if (ends == end).sum() >= min(10, len(clips))
-    ]
+    table = []
+    for end in np.unique(ends):
+        decided = found[(ends == end) & np.isfinite(found)]
+        clip_count = int((ends == end).sum())
+        if clip_count >= min(10, len(clips)):  # fewer clips are this long than would make a mean
+            wer = float(decided.mean()) if len(decided) else None
+            table.append({"seconds": float(end), "clips": clip_count, "decided": len(decided), "wer": wer})
+    return table
 
 
 def measure_wrong(verifier: Any, clips: Sequence[Spliced]) -> list[dict[str, Any]]:
@@ -177,7 +175,8 @@ def main() -> None:
     correct = measure_correct(verifier, sample(everything, options.clips)) if options.clips else []
     print(f"{verifier.judge}, {DEFAULT_PROTOCOL}\n\ncorrect speech\n  seconds  clips  undecided  mean prefix-WER")
     for row in correct:
-        print(f"  {row['seconds']:7.1f}  {row['clips']:5}  {row['clips'] - row['decided']:9}  {row['wer']:15.1%}")
+        wer = "n/a" if row["wer"] is None else f"{row['wer']:.1%}"
+        print(f"  {row['seconds']:7.1f}  {row['clips']:5}  {row['clips'] - row['decided']:9}  {wer:>15}")
     wrong = []
     if options.spliced:
         # The same checkpoint for everyone, so that every judge is given the same splices.

@@ -104,7 +104,7 @@ def test_the_transcript_is_the_best_symbol_of_every_frame(folder):
     (found,) = recogniser.recognise([utterance(audio)])
     assert found.text == " ".join(spelled.replace("<s>", "").replace("</s>", "").replace("|", " ").split())
     assert found.text
-    double = [LETTERS.index(letter) for letter in "SSEE"]
+    double = [LETTERS.index(letter) for letter in ("S", "S", "E", "E")]
     assert recogniser._read([*double, 0, double[-1], 4, 4, 1, double[0], 0]) == "SEE S"
 
 
