@@ -48,21 +48,25 @@ def test_a_word_in_the_middle_gives_way_to_a_strange_one():
 
 
 class Judge:
-    """Rate 0.1, and 0.5 from the third second on; undecided before 2 s."""
+    """Rate 0.1, and 0.5 from the third second on; undecided before 2 s. Of whole clips it finds loud ones right."""
 
     def score(self, items):
-        seconds = [item.candidate.clip.seconds for item in items]
-        assert all(item.partial for item in items)
-        return [SimpleNamespace(value=None if now < 2 else 0.1 if now < 3 else 0.5) for now in seconds]
+        return [SimpleNamespace(value=self.rate(item.candidate.clip, item.partial)) for item in items]
+
+    def rate(self, clip: Clip, partial: bool) -> float | None:
+        if not partial:
+            return 0.0 if clip.peak_dbfs > -10 else 0.2
+        return None if clip.seconds < 2 else (0.1 if clip.seconds < 3 else 0.5) * (clip.peak_dbfs < -10)
 
 
 def test_rates_by_length_and_by_time_after_the_word():
-    clips = [Read(str(index), Clip(noise(4.2, 0.1), RATE), "text") for index in range(3)]
+    clips = [Read(str(level), Clip(noise(4.2, level), RATE), "text") for level in (0.1, 0.1, 0.9)]
     table = measure_correct(Judge(), clips)
-    assert [row["seconds"] for row in table] == [1.5, 2.0, 2.5, 3.0, 3.5, 4.0]
-    assert [row["decided"] for row in table] == [0, 3, 3, 3, 3, 3]
-    assert table[0]["wer"] is None
-    assert [row["wer"] for row in table[1:]] == pytest.approx([0.1, 0.1, 0.5, 0.5, 0.5])
+    assert [row["length"] for row in table] == ["whole", "1.5 s", "2.0 s", "2.5 s", "3.0 s", "3.5 s", "4.0 s"]
+    assert [row["decided"] for row in table] == [3, 0, 3, 3, 3, 3, 3]
+    assert [row["wer"] for row in table if row["decided"]] == pytest.approx([0.4 / 3, *[0.2 / 3] * 2, *[1 / 3] * 3])
+    assert (table[1]["wer"], table[1]["wer_right"]) == (None, None)
+    assert [(row["right"], row["wer_right"]) for row in (table[0], *table[2:])] == [(1, 0.0)] * 6
     late = Spliced(clips[0].clip, "text", 2.1, 2.6)
     undecided = Spliced(clips[0].clip, "text", 1.0, 2.6)
     rises = measure_wrong(Judge(), [late, late, undecided])
