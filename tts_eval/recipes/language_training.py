@@ -176,6 +176,7 @@ class LanguageTraining:
             shipped.model.embed_tokens.weight.copy_(self.average.table())
         cast(nn.Module, shipped).to("cpu", torch.float16)
         shipped.save_pretrained(scratch)
+        (scratch / "model.safetensors").chmod(0o644)  # safetensors leaves it to its owner
         self.tokenizer.save_pretrained(scratch)
         notes = {
             "text": "phonemes",

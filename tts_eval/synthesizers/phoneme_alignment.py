@@ -40,10 +40,12 @@ class PhonemeHead(nn.Module):
         return functional.log_softmax(self.leave(hidden).float(), dim=-1)
 
     def save(self, path: Path) -> None:
-        """Write the head's tensors, complete or not at all."""
+        """Write the head's tensors in float16, complete or not at all."""
         from safetensors.torch import save_file
 
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        tensors = {
+            name: tensor.detach().to("cpu", torch.float16).contiguous() for name, tensor in self.state_dict().items()
+        }
         write_atomically(path, partial(save_file, tensors))
 
     @classmethod
@@ -60,7 +62,7 @@ class PhonemeHead(nn.Module):
             tensors = load_file(path)
             width, dimensions, _, _ = tensors["first.weight"].shape
             head = cls(dimensions, width)
-            head.load_state_dict(tensors)
+            head.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
             raise WeightsError(
                 f"{path} does not hold a phoneme head ({error}). 'python -m tts_eval.recipes.codec' writes it "
