@@ -39,6 +39,7 @@ def place(tmp_path_factory) -> Path:
     prompt = ROOT / "benchmarks" / "data" / "mini-prompt.flac"
     for name in ("first.flac", "prompt.flac"):
         shutil.copy(prompt, folder / "generated" / name if name == "first.flac" else folder / name)
+    write_audio(folder / "ref.wav", read_audio(prompt))
     (folder / "meta.lst").write_text(
         "first|The harbour|prompt.flac|The harbour lights came on one by one, and the evening boat was late again.\n"
     )
