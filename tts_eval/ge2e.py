@@ -46,6 +46,10 @@ MAX_BATCH = 128
 class GE2EEncoder:
     """The pretrained encoder."""
 
+    shortest_seconds = 0.0
+    """In what is too short the voice detector hears no voice."""
+    lowest_cosine = 0.0
+
     def __init__(self, weights: Path) -> None:
         """Load `weights` (`pretrained.pt`).
 

@@ -1,0 +1,167 @@
+"""Voice models by name: which one `speaker:MODEL` means, told by the files it is made of.
+
+Names: `ge2e` (the default, from a wheel), `ecapa` (speechbrain/spkrec-ecapa-voxceleb) and `wavlm-sv`
+(microsoft/wavlm-base-plus-sv). Anything else is a file, a folder or OWNER/NAME[@REVISION] on the Hugging
+Face hub: `embedding_model.ckpt` makes it SpeechBrain's ECAPA-TDNN, a .pth file the model of Seed-TTS-Eval,
+config.json an x-vector model of transformers. Weights are read with `weights_only` or as safetensors,
+and no code or recipe that lies beside them is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+
+from tts_eval import weights
+from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.ge2e import GE2EEncoder
+from tts_eval.synthesizers.llasa.hub import download
+from tts_eval.synthesizers.llasa.options import Source
+
+if TYPE_CHECKING:
+    import torch
+
+RATE = 16_000
+HUB_NAMES = {"ecapa": "speechbrain/spkrec-ecapa-voxceleb", "wavlm-sv": "microsoft/wavlm-base-plus-sv"}
+SEED_FILE = "wavlm_large_finetune.pth"
+SPEECHBRAIN_FILE = "embedding_model.ckpt"
+XVECTOR_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "pytorch_model.bin",
+)
+
+
+class SpeakerEncoder(Protocol):
+    """Turns clips into directions; clips of one voice point the same way."""
+
+    @property
+    def shortest_seconds(self) -> float:
+        """The model can do nothing with a shorter clip."""
+        ...
+
+    @property
+    def lowest_cosine(self) -> float:
+        """0 where embeddings have no negative parts, else -1."""
+        ...
+
+    def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        """One vector of length 1 per clip at 16 kHz, each of its own clip alone; None where no voice is heard."""
+        ...
+
+
+class LoadedEncoder(NamedTuple):
+    """A voice model and what it is called in scores."""
+
+    encoder: SpeakerEncoder
+    judge: str
+
+
+def load_encoder(model: str, device: torch.device) -> LoadedEncoder:
+    """The voice model that `speaker:MODEL` names; "" is GE2E, which always runs on the CPU.
+
+    Raises:
+        ConfigError: no model goes by that name.
+        WeightsError: its weights are not here and cannot be had, or are not those of a voice model.
+        MissingDependencyError: the package that runs it is not installed.
+    """
+    if model in ("", "ge2e"):
+        asset = "ge2e-resemblyzer"
+        return LoadedEncoder(
+            GE2EEncoder(weights.locate(asset) / "pretrained.pt"), f"{asset}:{weights.fingerprint(asset)}"
+        )
+    found = _find(HUB_NAMES.get(model, model))
+    name = found.stem if model == str(found) else Path(model).expanduser().name if Path(model).exists() else model
+    return _load(found, name, device)
+
+
+def _load(found: Path, name: str, device: torch.device) -> LoadedEncoder:
+    if found.suffix == ".pth":
+        from verifiers.wavlm_ecapa import WavLMEcapaEncoder
+
+        return LoadedEncoder(WavLMEcapaEncoder(found, device), f"wavlm-ecapa:{name}@{_digest([found])}")
+    if (found / SPEECHBRAIN_FILE).is_file():
+        from verifiers.speechbrain_ecapa import SpeechBrainEcapaEncoder
+
+        file = found / SPEECHBRAIN_FILE
+        return LoadedEncoder(SpeechBrainEcapaEncoder(file, device), f"speechbrain-ecapa:{name}@{_digest([file])}")
+    from verifiers.xvector import XVectorEncoder
+
+    files = sorted({path for pattern in XVECTOR_FILES for path in found.glob(pattern)})
+    return LoadedEncoder(XVectorEncoder(found, device), f"xvector:{name}@{_digest(files)}")
+
+
+def _find(model: str) -> Path:
+    """The .pth file, or the folder of the other kinds."""
+    path = Path(model).expanduser()
+    if not path.exists():
+        path = _from_hub(model)
+    if path.is_dir() and (path / SEED_FILE).is_file():
+        path = path / SEED_FILE
+    if path.suffix == ".pth" and path.is_file():
+        return path
+    if path.is_dir() and any((path / file).is_file() for file in (SPEECHBRAIN_FILE, "config.json")):
+        return path
+    raise WeightsError(
+        f"{path} is no voice model: expected a .pth file as {SEED_FILE}, or a folder with {SPEECHBRAIN_FILE} "
+        "(SpeechBrain's ECAPA-TDNN) or config.json (an x-vector model of transformers)."
+    )
+
+
+def _from_hub(model: str) -> Path:
+    source = Source.parse(model)
+    if model.startswith(("/", ".", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", source.name):
+        known = ["ge2e", *HUB_NAMES]
+        close = difflib.get_close_matches(model, known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(
+            [
+                f"Verifier 'speaker' has no encoder '{model}'.{hint} Expected {', '.join(known)}, an existing file or "
+                f"folder (speaker:/models/{SEED_FILE}), or OWNER/NAME of a model on the Hugging Face hub."
+            ]
+        )
+    return download(source, "voice model", [SEED_FILE, SPEECHBRAIN_FILE, *XVECTOR_FILES])
+
+
+def _digest(files: Sequence[Path]) -> str:
+    """Twelve hex digits that change with any of the files."""
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:12]
+
+
+def direction(vector: np.ndarray) -> np.ndarray | None:
+    """The vector at length 1, float32; None for the zero vector.
+
+    Raises:
+        ValueError: it has numbers that are not finite.
+    """
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if not np.isfinite(length):
+        raise ValueError("the voice model gave an embedding that is not finite")
+    return (vector / length).astype(np.float32) if length > 0 else None
+
+
+def batches_by_samples(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices in runs of similar length, of which none has more than `most` samples with its padding.
+
+    A clip that is longer than that comes alone.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if batch and lengths[index] * (len(batch) + 1) > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
