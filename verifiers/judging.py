@@ -26,14 +26,20 @@ class Judgement:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-def unjudgeable(item: Item) -> Failure | None:
-    """Why no verifier can judge this item, or None when it can be judged."""
+def unjudgeable(item: Item, partial_seconds: float = 0.0) -> Failure | None:
+    """Why no verifier can judge this item, or None when it can be judged.
+
+    An unfinished candidate of less than `partial_seconds` is undecided, whatever it says so far.
+    """
     candidate = item.candidate
     if candidate.failure is not None:
         return candidate.failure
     clip = candidate.clip
     if clip is None:
         return Failure(FailureKind.MISSING, "The candidate has no audio.")
+    if item.partial and clip.seconds < partial_seconds:
+        message = f"{clip.seconds:.2f} s of unfinished audio; {partial_seconds:g} s are needed to judge it."
+        return Failure(FailureKind.UNDECIDED, message)
     return audio_failure(clip)
 
 
@@ -48,12 +54,15 @@ def score_items(
     verifier: Verifier,
     items: Sequence[Item],
     model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]],
+    *,
+    partial_seconds: float = 0.0,
 ) -> list[Score]:
     """One score per item: failures for what cannot be judged, `model`'s word on the rest.
 
-    `model` gets the judgeable items in one call and returns one result per item, in order.
+    `model` gets the judgeable items in one call and returns one result per item, in order. Unfinished candidates
+    of less than `partial_seconds` do not reach it.
     """
-    failures = [unjudgeable(item) for item in items]
+    failures = [unjudgeable(item, partial_seconds) for item in items]
     good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
     started = time.perf_counter()
     results = iter(isolate(partial(_checked, verifier, model), good, _verifier_failure) if good else [])

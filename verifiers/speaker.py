@@ -1,52 +1,93 @@
-"""Does it sound like the prompt? Cosine similarity of speaker embeddings (SIM-o).
+"""Does it sound like the prompt? Cosine similarity of speaker embeddings (SIM-o, SIM-r).
 
-`sim-o@1`: GE2E embedding of the candidate against that of the request's original prompt audio, or of
-its ground truth where there is no prompt. The embedding has no negative parts, so the cosine lies
-in [0, 1]; two different speakers typically get 0.5-0.7, so compare differences, not levels, and
-never with numbers from another encoder. Works on unfinished candidates.
+`sim-o@1`: embedding of the candidate, at full length, against that of the request's original prompt audio, or
+of its ground truth where there is no prompt. With `reference=CODEC` also `sim-r@1`: against that audio
+encoded and decoded by the codec, which is the most that a model speaking through the codec can reach.
+
+The voice model (`verifiers.speaker_encoder`) is the judge: numbers of two models are never comparable. GE2E's
+embedding has no negative parts, so its cosine lies in [0, 1], and two different speakers typically get
+0.5-0.7: compare differences, not levels. Works on unfinished candidates from `PARTIAL_SECONDS` on.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import difflib
+import re
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from tts_eval import ground_truth, weights
-from tts_eval.audio import AudioSource, load_clip
-from tts_eval.errors import AudioError, ConfigError
-from tts_eval.ge2e import RATE, GE2EEncoder
-from tts_eval.guards import audio_failure
-from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
+from tts_eval import ground_truth
+from tts_eval.errors import ConfigError
+from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
+from verifiers.speaker_references import Resynthesise, VoiceReferences, Voices, too_short
 
-MAX_REFERENCES = 1024
-"""Reference embeddings kept, 1 kB each; the least recently used goes first."""
+PARTIAL_SECONDS = 1.5
+"""Of an unfinished candidate, less than this is undecided."""
+
+_KEYS = {"device": r"cpu|cuda(:\d+)?", "reference": r".+"}
+_EXAMPLE = "speaker:/models/wavlm_large_finetune.pth,device=cuda,reference=HKUSTAudio/xcodec2-hf"
+
+
+class SpeakerOptions(NamedTuple):
+    """What stands after `speaker:`; "" leaves the choice to us."""
+
+    model: str
+    device: str
+    reference: str
+
+
+def parse_options(argument: str) -> SpeakerOptions:
+    """The options in `[MODEL][,device=DEVICE][,reference=CODEC]`.
+
+    Raises:
+        ConfigError: unknown or impossible options; all of them are listed.
+    """
+    model, *settings = (part.strip() for part in argument.split(","))
+    values: dict[str, str] = {}
+    problems = []
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in _KEYS:
+            close = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(_KEYS)}."
+            problems.append(f"Unknown option '{key}' in 'speaker:{argument}'. {hint} For example {_EXAMPLE}.")
+        elif not re.fullmatch(_KEYS[key], value):
+            problems.append(f"{key} is '{value}' in 'speaker:{argument}'; for example {_EXAMPLE}.")
+        values[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return SpeakerOptions(model, values.get("device", ""), values.get("reference", ""))
 
 
 def create(argument: str) -> SpeakerVerifier:
-    """`speaker` or `speaker:ge2e`: the GE2E encoder.
+    """The verifier for `[MODEL][,device=DEVICE][,reference=CODEC]`, as written after `speaker:`; "" is GE2E.
+
+    MODEL is a name, file, folder or hub name that `verifiers.speaker_encoder` knows, CODEC a folder or hub name that
+    `codec-resynthesis` knows. The device is a GPU where there is one; GE2E runs on the CPU.
 
     Raises:
-        ConfigError: another argument.
-        WeightsError: the encoder has not been fetched.
+        ConfigError: the argument is wrong, or the machine has no such device.
+        WeightsError: a model's weights are not here and cannot be had, or are of another kind.
+        MissingDependencyError: the package that runs a model is not installed.
     """
-    if argument not in ("", "ge2e"):
-        raise ConfigError([f"Verifier 'speaker' has no encoder '{argument}'; write 'speaker' or 'speaker:ge2e'."])
-    asset = "ge2e-resemblyzer"
-    encoder = GE2EEncoder(weights.locate(asset) / "pretrained.pt")
-    return SpeakerVerifier(encoder, f"{asset}:{weights.fingerprint(asset)}")
+    options = parse_options(argument)
+    loaded = load_encoder(options.model, options.device)
+    if not options.reference:
+        return SpeakerVerifier(*loaded)
+    from tts_eval.synthesizers.codec_resynthesis import resynthesise
+    from tts_eval.synthesizers.llasa import loading
 
-
-class SpeakerEncoder(Protocol):
-    """Turns clips into directions; clips of one voice point the same way."""
-
-    def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-        """One vector of length 1, without negative parts, per clip at 16 kHz; None where no voice is heard."""
-        ...
+    codec = loading.load_codec(Source.parse(options.reference), loading.choose_device(options.device, "")[0])
+    return SpeakerVerifier(
+        loaded.encoder,
+        f"{loaded.judge}+codec:{codec.revision}",
+        resynthesise=lambda clip: resynthesise(codec.codec, clip).clip,
+    )
 
 
 class SpeakerVerifier:
@@ -55,87 +96,55 @@ class SpeakerVerifier:
     name = "speaker"
     version = "1"
     supports_partial = True
-    metrics = (Metric(name="sim", higher_is_better=True, worst=0.0, protocol="sim-o@1"),)
 
-    def __init__(self, encoder: SpeakerEncoder, judge: str) -> None:
+    def __init__(self, encoder: SpeakerEncoder, judge: str, resynthesise: Resynthesise | None = None) -> None:
         self.judge = judge
+        names = {"sim": "sim-o@1", **({"sim_r": "sim-r@1"} if resynthesise else {})}
+        # A clip that could not be judged must not beat one whose voice points the other way.
+        self.metrics = tuple(
+            Metric(name=name, higher_is_better=True, worst=encoder.lowest_cosine, protocol=protocol)
+            for name, protocol in names.items()
+        )
         self._encoder = encoder
-        self._references: OrderedDict[str, np.ndarray | Failure] = OrderedDict()
+        self._references = VoiceReferences(encoder, resynthesise)
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
-        return score_items(self, items, self._judge)
+        return score_items(self, items, self._judge, partial_seconds=PARTIAL_SECONDS)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
-        keys = [_reference_key(item.request) for item in items]
-        sources = {key: _reference(item.request) for key, item in zip(keys, items, strict=True)}
-        embeddings = self._reference_embeddings(sources)
-        references = [_judgeable(item, embeddings[key]) for item, key in zip(items, keys, strict=True)]
+        references = self._references.of([item.request for item in items])
+        problems = [
+            reference if isinstance(reference, Failure) else self._unjudgeable(item)
+            for item, reference in zip(items, references, strict=True)
+        ]
         # The voice of a candidate without a reference would be measured for nothing.
-        asked = [index for index, reference in enumerate(references) if not isinstance(reference, Failure)]
+        asked = [index for index, problem in enumerate(problems) if problem is None]
         voices = dict(zip(asked, self._encoder.embed([clip_of(items[index]).at(RATE) for index in asked]), strict=True))
-        return [_compare(reference, voices.get(index)) for index, reference in enumerate(references)]
+        return [
+            problem or _compare(item, reference, voices[index])
+            for index, (item, reference, problem) in enumerate(zip(items, references, problems, strict=True))
+        ]
 
-    def _reference_embeddings(self, sources: dict[str, AudioSource | None]) -> dict[str, np.ndarray | Failure]:
-        found: dict[str, np.ndarray | Failure] = {}
-        clips: dict[str, np.ndarray] = {}
-        for key, source in sources.items():
-            if key in self._references:
-                self._references.move_to_end(key)
-                found[key] = self._references[key]
-            else:
-                loaded = _load_reference(source)
-                if isinstance(loaded, Failure):
-                    found[key] = loaded
-                else:
-                    clips[key] = loaded
-        for key, embedding in zip(clips, self._encoder.embed(list(clips.values())), strict=True):
-            silent = Failure(FailureKind.NO_REFERENCE, "The voice detector hears no voice in the reference audio.")
-            found[key] = self._references[key] = silent if embedding is None else embedding
-        while len(self._references) > MAX_REFERENCES:
-            self._references.popitem(last=False)
-        return found
+    def _unjudgeable(self, item: Item) -> Failure | None:
+        prompt = item.request.prompt
+        if item.candidate.index == ground_truth.INDEX and (prompt is None or prompt.audio is None):
+            message = "The recording is the only reference; it is not compared with itself."
+            return Failure(FailureKind.NO_REFERENCE, message)
+        return too_short(clip_of(item), self._encoder)
 
 
-def _judgeable(item: Item, reference: np.ndarray | Failure) -> np.ndarray | Failure:
-    """The reference, unless it is the very recording that is judged."""
-    prompt = item.request.prompt
-    if item.candidate.index == ground_truth.INDEX and (prompt is None or prompt.audio is None):
-        return Failure(FailureKind.NO_REFERENCE, "The recording is the only reference; it is not compared with itself.")
-    return reference
-
-
-def _reference(request: Request) -> AudioSource | None:
-    if request.prompt is not None and request.prompt.audio is not None:
-        return request.prompt.audio
-    return request.ground_truth
-
-
-def _reference_key(request: Request) -> str:
-    source = _reference(request)
-    if isinstance(source, Path):
-        # A file that was replaced while this process lives is another reference.
-        stat = source.stat() if source.is_file() else None
-        return f"path:{source.resolve()}:{stat.st_mtime_ns if stat else ''}:{stat.st_size if stat else ''}"
-    return f"clip:{source.sha256}" if source is not None else "none"
-
-
-def _load_reference(source: AudioSource | None) -> np.ndarray | Failure:
-    if source is None:
-        return Failure(FailureKind.NO_REFERENCE, "The request has neither prompt audio nor ground-truth audio.")
-    try:
-        clip = load_clip(source)
-    except AudioError as error:
-        return Failure(FailureKind.NO_REFERENCE, str(error))
-    failure = audio_failure(clip)
-    if failure is not None:
-        return Failure(FailureKind.NO_REFERENCE, f"The reference audio cannot be used: {failure.message}")
-    return clip.at(RATE)
-
-
-def _compare(reference: np.ndarray | Failure, voice: np.ndarray | None) -> Judgement | Failure:
-    if isinstance(reference, Failure):
-        return reference
+def _compare(item: Item, reference: Voices | Failure, voice: np.ndarray | None) -> Judgement | Failure:
+    assert not isinstance(reference, Failure)
     if voice is None:
-        return Failure(FailureKind.SILENT, "The voice detector hears no voice in the clip.")
-    return Judgement({"sim": min(float(reference @ voice), 1.0)})
+        kind = FailureKind.UNDECIDED if item.partial else FailureKind.SILENT
+        return Failure(kind, "The voice detector hears no voice in the clip.")
+    values = {"sim": cosine(reference.original, voice)}
+    if reference.resynthesised is not None:
+        values["sim_r"] = cosine(reference.resynthesised, voice)
+    return Judgement(values)
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    """Of two vectors of length 1."""
+    return float(np.clip(first @ second, -1.0, 1.0))

@@ -65,11 +65,13 @@ class LoadedEncoder(NamedTuple):
     judge: str
 
 
-def load_encoder(model: str, device: torch.device) -> LoadedEncoder:
+def load_encoder(model: str, device: str = "") -> LoadedEncoder:
     """The voice model that `speaker:MODEL` names; "" is GE2E, which always runs on the CPU.
 
+    `device` is cpu, cuda or cuda:NUMBER; "" is a GPU where there is one.
+
     Raises:
-        ConfigError: no model goes by that name.
+        ConfigError: no model goes by that name, or the machine has no such device.
         WeightsError: its weights are not here and cannot be had, or are not those of a voice model.
         MissingDependencyError: the package that runs it is not installed.
     """
@@ -79,8 +81,10 @@ def load_encoder(model: str, device: torch.device) -> LoadedEncoder:
             GE2EEncoder(weights.locate(asset) / "pretrained.pt"), f"{asset}:{weights.fingerprint(asset)}"
         )
     found = _find(HUB_NAMES.get(model, model))
-    name = found.stem if model == str(found) else Path(model).expanduser().name if Path(model).exists() else model
-    return _load(found, name, device)
+    given = Path(model).expanduser()
+    from tts_eval.synthesizers.llasa.loading import choose_device
+
+    return _load(found, given.resolve().name if given.exists() else model, choose_device(device, "")[0])
 
 
 def _load(found: Path, name: str, device: torch.device) -> LoadedEncoder:

@@ -82,7 +82,7 @@ class WavLMEcapaEncoder:
             wavlm = {
                 _renamed(key.removeprefix(_WAVLM)): value for key, value in state.items() if key.startswith(_WAVLM)
             }
-            self._model = WavLMModel(WavLMConfig(**wavlm_settings(wavlm)))
+            self._model: Any = WavLMModel(WavLMConfig(**wavlm_settings(wavlm)))
             self._model.load_state_dict(wavlm)
             head = {_head_name(key): value for key, value in state.items() if not key.startswith("feature_extract.")}
             self._head = EcapaTdnn.from_state(head)

@@ -42,13 +42,14 @@ class XVectorEncoder:
             raise MissingDependencyError("transformers", f"speaker:{folder}", "tts-eval-harness[speaker]") from error
         from tts_eval.synthesizers.llasa.hub import quiet_transformers
 
+        extractors: Any = AutoFeatureExtractor
         local = {"local_files_only": True, "trust_remote_code": False}
         try:
             with quiet_transformers():
                 model, loading = AutoModelForAudioXVector.from_pretrained(
                     folder, weights_only=True, output_loading_info=True, **local
                 )
-            self._extractor: Any = AutoFeatureExtractor.from_pretrained(folder, **local)
+            self._extractor = extractors.from_pretrained(folder, **local)
             self.shortest_seconds = shortest_samples(model.config) / RATE
         except Exception as error:  # transformers and safetensors raise half a dozen kinds
             raise WeightsError(f"{folder} cannot be loaded as an x-vector model: {error}") from error

@@ -11,14 +11,17 @@ from tts_eval import ground_truth
 from tts_eval.audio import Clip, write_audio
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.types import FailureKind, Prompt
-from verifiers import speaker
-from verifiers.speaker import SpeakerVerifier, create
+from verifiers import speaker_references
+from verifiers.speaker import PARTIAL_SECONDS, SpeakerVerifier, create, parse_options
 
 RATE = 16_000
 
 
 class LoudnessEncoder:
     """A voice is its mean absolute sample, as an angle; below 0.01 nobody speaks."""
+
+    shortest_seconds = 0.01
+    lowest_cosine = -1.0
 
     def __init__(self):
         self.calls = []
@@ -128,7 +131,7 @@ def test_a_missing_file_is_looked_for_again(verifier, make_item, tmp_path: Path)
 
 
 def test_references_kept_are_bounded_and_still_right(verifier, make_item, monkeypatch):
-    monkeypatch.setattr(speaker, "MAX_REFERENCES", 2)
+    monkeypatch.setattr(speaker_references, "MAX_REFERENCES", 2)
     levels = (0.1, 0.2, 0.3, 0.4, 0.5)
     items = [make_item(level(0.5), prompt=Prompt(audio=level(value))) for value in levels]
     expected = [pytest.approx(np.cos(0.5 - value), abs=1e-6) for value in levels]
@@ -137,9 +140,25 @@ def test_references_kept_are_bounded_and_still_right(verifier, make_item, monkey
         assert len(verifier._references) == 2
 
 
-def test_unknown_encoders_are_refused_before_anything_is_loaded():
-    with pytest.raises(ConfigError, match="wavlm"):
-        create("wavlm")
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("wavlm", "Did you mean 'wavlm-sv'"),
+        ("/nowhere/wavlm_large_finetune.pth", "existing file or folder"),
+        ("ge2e,devise=cpu", "Did you mean 'device'"),
+        ("ge2e,device=tpu", "device is 'tpu'"),
+        ("ge2e,reference=", "reference is ''"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_is_loaded(argument, message):
+    with pytest.raises(ConfigError, match=message):
+        create(argument)
+
+
+def test_all_wrong_options_are_named_at_once():
+    with pytest.raises(ConfigError) as caught:
+        parse_options("ecapa,size=3,device=tpu")
+    assert len(caught.value.problems) == 2
 
 
 @pytest.mark.parametrize("argument", ["", "ge2e"])
@@ -156,3 +175,65 @@ def test_a_recording_is_not_compared_with_itself(verifier, make_item):
     prompted = make_item(level(0.5), prompt=Prompt(audio=level(0.9)), ground_truth=level(0.5))
     truth = replace(prompted, candidate=replace(prompted.candidate, index=ground_truth.INDEX))
     assert only(verifier.score([truth])).value == pytest.approx(np.cos(0.4), abs=1e-6)
+
+
+def test_the_worst_a_clip_can_get_is_the_lowest_cosine(verifier):
+    assert [metric.worst for metric in verifier.metrics] == [-1.0]
+
+
+def test_a_codec_adds_the_similarity_to_what_it_makes_of_the_prompt(make_item):
+    heard = []
+
+    def softer(clip: Clip) -> Clip:
+        heard.append(clip)
+        return Clip(clip.samples * 0.5, clip.rate)
+
+    verifier = SpeakerVerifier(LoudnessEncoder(), "loudness+softer", resynthesise=softer)
+    prompt = Prompt(audio=level(0.8))
+    items = [make_item(level(value), prompt=prompt) for value in (0.4, 0.8)]
+    scores = verifier.score(items)
+    assert [metric.protocol for metric in verifier.metrics] == ["sim-o@1", "sim-r@1"]
+    assert [s.values["sim"] for s in scores] == pytest.approx([np.cos(0.4), 1.0], abs=1e-6)
+    assert [s.values["sim_r"] for s in scores] == pytest.approx([1.0, np.cos(0.4)], abs=1e-6)
+    verifier.score(items)
+    assert len(heard) == 1
+    assert verifier._encoder.calls == [2, 2, 0, 2]
+
+
+def test_a_codec_that_loses_the_voice_leaves_nothing_to_compare_with(make_item):
+    verifier = SpeakerVerifier(LoudnessEncoder(), "mute", resynthesise=lambda clip: Clip(clip.samples * 0, clip.rate))
+    score = only(verifier.score([make_item(level(0.5), prompt=Prompt(audio=level(0.5)))]))
+    assert score.failure.kind is FailureKind.NO_REFERENCE
+    assert "codec" in score.failure.message
+
+
+def test_clips_and_references_too_short_for_the_model_fail(verifier, make_item):
+    blip = Clip(np.full(159, 0.5, np.float32), RATE)
+    enough = Clip(np.full(160, 0.5, np.float32), RATE)
+    items = [
+        make_item(blip, ground_truth=level(0.5)),
+        make_item(enough, ground_truth=level(0.5)),
+        make_item(level(0.5), ground_truth=blip),
+    ]
+    kinds = [score.failure and score.failure.kind for score in verifier.score(items)]
+    assert kinds == [FailureKind.SHORT, None, FailureKind.NO_REFERENCE]
+
+
+def test_too_little_of_an_unfinished_candidate_is_undecided(verifier, make_item):
+    def item(seconds: float, value: float, partial: bool):
+        clip = Clip(np.full(round(seconds * RATE), value, np.float32), RATE)
+        return replace(make_item(clip, ground_truth=level(0.5)), partial=partial)
+
+    scores = verifier.score(
+        [
+            item(PARTIAL_SECONDS - 0.1, 0.5, True),
+            item(PARTIAL_SECONDS - 0.1, 0.0, True),
+            item(PARTIAL_SECONDS - 0.1, 0.5, False),
+            item(PARTIAL_SECONDS, 0.5, True),
+            item(PARTIAL_SECONDS, 0.005, True),
+            item(PARTIAL_SECONDS, 0.005, False),
+        ]
+    )
+    undecided, silent = FailureKind.UNDECIDED, FailureKind.SILENT
+    assert [s.failure and s.failure.kind for s in scores] == [undecided, undecided, None, None, undecided, silent]
+    assert all((score.value is None) == (score.failure is not None) for score in scores)

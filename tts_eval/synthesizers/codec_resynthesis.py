@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,26 @@ def create(argument: str) -> CodecResynthesis:
     return CodecResynthesis(loaded.codec, f"{loaded.revision}+{device.type}")
 
 
+class Resynthesis(NamedTuple):
+    """A clip as a codec gives it back."""
+
+    clip: Clip
+    """At the codec's rate, as long as the original."""
+    frames: np.ndarray
+    """What was in between: codes [T] or latents [T, D]."""
+
+
+def resynthesise(codec: Codec, clip: Clip) -> Resynthesis:
+    """The clip, encoded and decoded with itself as the reference of its voice."""
+    import torch
+
+    with torch.inference_mode():
+        reference = codec.encode(clip)
+        audio = codec.decode(reference.frames[None], [reference])[0].float().cpu().numpy()
+    samples = audio[: len(clip.at(codec.rate))].clip(-1.0, 1.0).astype(np.float32)
+    return Resynthesis(Clip(samples, codec.rate), reference.frames.cpu().numpy())
+
+
 class CodecResynthesis:
     """Encodes and decodes the ground truth."""
 
@@ -54,8 +74,6 @@ class CodecResynthesis:
         return [self._candidate(job) for job in jobs]
 
     def _candidate(self, job: Job) -> Candidate:
-        import torch
-
         started = time.perf_counter()
         if job.request.ground_truth is None:
             message = f"Request '{job.request.id}' has no ground-truth recording to encode."
@@ -64,17 +82,13 @@ class CodecResynthesis:
             truth = load_clip(job.request.ground_truth)
         except AudioError as error:
             return failed_candidate(job, FailureKind.UNREADABLE, str(error))
-        with torch.inference_mode():
-            reference = self._codec.encode(truth)
-            audio = self._codec.decode(reference.frames[None], [reference])[0].float().cpu().numpy()
-        samples = audio[: len(truth.at(self._codec.rate))].clip(-1.0, 1.0).astype(np.float32)
-        clip = Clip(samples, self._codec.rate)
+        clip, frames = resynthesise(self._codec, truth)
         return Candidate(
             index=job.index,
             seed=job.seed,
             sampling=job.sampling,
             finish=FinishReason.EOS,
             clip=clip,
-            tokens=reference.frames.cpu().numpy(),
+            tokens=frames,
             cost=Cost(audio_seconds=clip.seconds, generator_seconds=time.perf_counter() - started),
         )
