@@ -16,9 +16,14 @@ verifiers.add(
     "verifiers.likelihood:create",
     "text likelihood alone, no transcript; likelihood:[BACKEND:]MODEL[:exact]",
 )
-verifiers.add("speaker", "verifiers.speaker:create", "speaker similarity to the prompt (SIM-o)")
+verifiers.add(
+    "speaker",
+    "verifiers.speaker:create",
+    "similarity to the prompt (SIM-o, SIM-r); speaker:[MODEL][,device=D][,reference=CODEC]",
+)
 verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808")
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
+verifiers.add("guards", "verifiers.guards:create", "silence, clipping, runaways, loops, cut ends; no model")
 verifiers.add("fake", "verifiers.fake:create", "zero crossings, for tests")
 
 

@@ -1,8 +1,8 @@
 """Is the clip as long as its text? Pace, pauses and clipping, measured on the signal; no model.
 
-Catches what a search can be fooled by or a cheap check can prune: speech that stops early, runs on,
-stalls or is clipped. `plausibility` lies in [0, 1], so that it can be added to other verifiers. The
-limits are those of English; text that is not mostly Latin letters is not judged.
+Measures what a search can be fooled by: speech that stops early, runs on, stalls or is clipped
+(`verifiers.guards` makes yes or no of it). `plausibility` lies in [0, 1], so that it can be added to
+other verifiers. The limits are those of English; text that is not mostly Latin letters is not judged.
 
 Length of a text: one per letter, four per digit ("zero" to "nine" have four letters on average).
 Speech: from the first to the last 20 ms frame within 40 dB of the loudest frame.
@@ -104,7 +104,7 @@ def plausibility(seconds: float, characters: int) -> float:
 
 def measure(clip: Clip) -> Signal:
     """The signal of a clip that has a sample above zero."""
-    active = _active_frames(clip)
+    active = active_frames(clip)
     first, last = np.flatnonzero(active)[[0, -1]]
     inside = active[first : last + 1]
     gaps = np.diff(np.flatnonzero(inside)) - 1
@@ -115,6 +115,17 @@ def measure(clip: Clip) -> Signal:
         silence=1.0 - float(active.mean()),
         clipping=float(np.mean(np.abs(clip.samples) >= FULL_SCALE)),
     )
+
+
+def active_frames(clip: Clip) -> np.ndarray:
+    """Which frames of 20 ms are not silent [frames]; the last may be shorter."""
+    frame = _frame(clip.rate)
+    starts = np.arange(0, len(clip.samples), frame)
+    energy = np.add.reduceat(np.square(clip.samples, dtype=np.float64), starts)
+    # The last frame may be shorter: its power is that of the samples it has.
+    level = energy / np.diff(starts, append=len(clip.samples))
+    loud: np.ndarray = level >= level.max() * 10.0 ** (-SILENCE_BELOW_PEAK_DB / 10.0)
+    return loud
 
 
 def _judge_one(item: Item) -> Judgement | Failure:
@@ -133,17 +144,36 @@ def _judge_one(item: Item) -> Judgement | Failure:
     return Judgement(values, _flags(signal, characters))
 
 
+def runaway(signal: Signal, characters: int) -> str:
+    """Why there is far too much speech for a text of so many characters, or ""."""
+    _, slowest = _window(characters)
+    much = signal.speech_seconds > FAR_OUTSIDE * slowest
+    return f"{_spoken(signal, characters)}; at most {slowest:.2f} s is usual" if much else ""
+
+
+def truncated(signal: Signal, characters: int) -> str:
+    """Why there is far too little speech for a text of so many characters, or ""."""
+    fastest, _ = _window(characters)
+    little = signal.speech_seconds < fastest / FAR_OUTSIDE
+    return f"{_spoken(signal, characters)}; at least {fastest:.2f} s is usual" if little else ""
+
+
+def clipped(signal: Signal) -> str:
+    """Why the clip is overloaded, or ""."""
+    return f"{signal.clipping:.2%} of the samples are at full scale" if signal.clipping > FAR_TOO_CLIPPED else ""
+
+
 def _flags(signal: Signal, characters: int) -> dict[str, str]:
-    fastest, slowest = _window(characters)
-    spoken = f"{signal.speech_seconds:.2f} s of speech for {characters} characters"
-    flags = {}
-    if signal.speech_seconds > FAR_OUTSIDE * slowest:
-        flags["runaway"] = f"{spoken}; at most {slowest:.2f} s is usual"
-    if signal.speech_seconds < fastest / FAR_OUTSIDE:
-        flags["truncated"] = f"{spoken}; at least {fastest:.2f} s is usual"
-    if signal.clipping > FAR_TOO_CLIPPED:
-        flags["clipped"] = f"{signal.clipping:.2%} of the samples are at full scale"
-    return flags
+    found = {
+        "runaway": runaway(signal, characters),
+        "truncated": truncated(signal, characters),
+        "clipped": clipped(signal),
+    }
+    return {name: message for name, message in found.items() if message}
+
+
+def _spoken(signal: Signal, characters: int) -> str:
+    return f"{signal.speech_seconds:.2f} s of speech for {characters} characters"
 
 
 def _window(characters: int) -> tuple[float, float]:
@@ -157,13 +187,3 @@ def _factor_beyond(seconds: float, characters: int) -> float:
 
 def _frame(rate: int) -> int:
     return max(1, round(FRAME_SECONDS * rate))
-
-
-def _active_frames(clip: Clip) -> np.ndarray:
-    frame = _frame(clip.rate)
-    starts = np.arange(0, len(clip.samples), frame)
-    energy = np.add.reduceat(np.square(clip.samples, dtype=np.float64), starts)
-    # The last frame may be shorter: its power is that of the samples it has.
-    level = energy / np.diff(starts, append=len(clip.samples))
-    loud: np.ndarray = level >= level.max() * 10.0 ** (-SILENCE_BELOW_PEAK_DB / 10.0)
-    return loud

@@ -27,7 +27,8 @@ from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
 from verifiers.speaker_references import Resynthesise, VoiceReferences, Voices, too_short
 
 PARTIAL_SECONDS = 1.5
-"""Of an unfinished candidate, less than this is undecided."""
+"""Of an unfinished candidate, less than this is undecided. Beginnings of LibriSpeech utterances against whole ones,
+GE2E, equal error rate: 28 % for 0.5 s, 10 % for 1 s, 3.6 % for 1.5 s, 2.7 % for 2 s, 1.9 % for 3 s."""
 
 _KEYS = {"device": r"cpu|cuda(:\d+)?", "reference": r".+"}
 _EXAMPLE = "speaker:/models/wavlm_large_finetune.pth,device=cuda,reference=HKUSTAudio/xcodec2-hf"

@@ -13,6 +13,8 @@ from tts_eval.audio import Clip
 from tts_eval.errors import WeightsError
 from tts_eval.ge2e import GE2EEncoder, keep_voice, partial_starts, partial_windows, smooth_voice
 from tts_eval.mel import MelSettings, decibels_below_peak, mel_filters, mel_spectrogram
+from tts_eval.synthesizers.codec import Reference
+from tts_eval.synthesizers.codec_resynthesis import resynthesise
 from tts_eval.types import FailureKind
 from verifiers.speaker import create
 
@@ -203,3 +205,35 @@ def test_decibels_are_relative_to_the_peak_and_limited():
     np.testing.assert_allclose(decibels, [[0, -20], [-70, -70]], atol=1e-9)
     assert decibels_below_peak(np.array([1.0, 1e-9])).min() == -80
     assert not decibels_below_peak(np.zeros(3)).any()
+
+
+class TiltCodec:
+    """Takes away the low tones; a second of audio is 16,000 frames."""
+
+    rate, hop, codes, context, is_local = 16_000, 1, 0, 1, True
+
+    def encode(self, clip: Clip):
+        import torch
+
+        return Reference(torch.from_numpy(clip.at(self.rate).copy()))
+
+    def decode(self, frames, references):
+        return frames - 0.9 * frames.roll(1, dims=1)
+
+
+@pytest.mark.real
+def test_the_codecs_resynthesis_of_the_prompt_is_a_second_reference(make_item, monkeypatch):
+    from tts_eval.synthesizers.llasa import loading
+
+    asked = []
+    codec = loading.LoadedCodec(codec=TiltCodec(), revision="tilt")
+    monkeypatch.setattr(loading, "load_codec", lambda source, device: asked.append((source.name, device.type)) or codec)
+    plain, both = create("ge2e"), create("ge2e,reference=someone/codec,device=cpu")
+    assert asked == [("someone/codec", "cpu")]
+    assert both.judge == f"{plain.judge}+codec:tilt"
+    voices = {name: Clip(samples, 16_000) for name, samples in synthetic_voices().items()}
+    item = make_item(voices["high"], ground_truth=voices["low"])
+    against_codec = make_item(voices["high"], ground_truth=resynthesise(TiltCodec(), voices["low"]).clip)
+    (score,), (sim_o,), (sim_r,) = both.score([item]), plain.score([item]), plain.score([against_codec])
+    assert score.values == pytest.approx({"sim": sim_o.value, "sim_r": sim_r.value}, abs=1e-5)
+    assert abs(sim_o.value - sim_r.value) > 0.01
