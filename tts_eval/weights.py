@@ -129,6 +129,16 @@ ASSETS: tuple[Asset, ...] = (
         source="speechmos 0.0.1.1",
         megabytes=2,
     ),
+    Asset(
+        name="distillmos",
+        title="DistillMOS, opinion scores of speech",
+        wheels=("distillmos==0.9.1",),
+        files={"distill_mos_v7.pt": ("distillmos/weights/distill_mos_v7.pt",)},
+        sha256={"distill_mos_v7.pt": "b18b3ac60227267cfb91e5d00ce22cc7b73716fd92f269484da1446e27031a40"},
+        licence="MIT",
+        source="microsoft/Distill-MOS 0.9.1",
+        megabytes=17,
+    ),
 )
 
 

@@ -21,7 +21,7 @@ verifiers.add(
     "verifiers.speaker:create",
     "similarity to the prompt (SIM-o, SIM-r); speaker:[MODEL][,device=D][,reference=CODEC]",
 )
-verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808")
+verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, or DistillMOS; quality[:fast|distillmos]")
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
 verifiers.add("guards", "verifiers.guards:create", "silence, clipping, runaways, loops, cut ends; no model")
 verifiers.add("fake", "verifiers.fake:create", "zero crossings, for tests")

@@ -82,11 +82,11 @@ class WavLMEcapaEncoder:
             wavlm = {
                 _renamed(key.removeprefix(_WAVLM)): value for key, value in state.items() if key.startswith(_WAVLM)
             }
-            self._model: Any = WavLMModel(WavLMConfig(**wavlm_settings(wavlm)))
-            self._model.load_state_dict(wavlm)
+            model: Any = WavLMModel(WavLMConfig(**wavlm_settings(wavlm)))
+            model.load_state_dict(wavlm)
             head = {_head_name(key): value for key, value in state.items() if not key.startswith("feature_extract.")}
             self._head = EcapaTdnn.from_state(head)
-            expected = (self._model.config.num_hidden_layers + 1, self._model.config.hidden_size)
+            expected = (model.config.num_hidden_layers + 1, model.config.hidden_size)
             if (self._head.layers, self._head.inputs) != expected:
                 raise ValueError(f"the head mixes {self._head.layers} layers of {self._head.inputs}, not {expected}")
         except (KeyError, IndexError, RuntimeError, ValueError) as error:
@@ -94,7 +94,7 @@ class WavLMEcapaEncoder:
                 f"{checkpoint} is not WavLM with an ECAPA-TDNN head in UniSpeech's layout: {error}. Expected the "
                 "file of UniSpeech's speaker verification that Seed-TTS-Eval uses, wavlm_large_finetune.pth."
             ) from error
-        self._model.to(device).eval()
+        self._model = model.to(device).eval()
         self._head.to(device)
         # WavLM-large was trained on clips of mean 0 and variance 1, base and base-plus on clips as they are.
         self._standardise = bool(self._model.config.do_stable_layer_norm)
