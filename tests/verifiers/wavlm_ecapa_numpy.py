@@ -226,7 +226,7 @@ def convolve(
     reach = dilation * (kernel.shape[2] - 1)
     starts = range(0, x.shape[1] - reach, stride)
     taps = np.stack([x[:, start : start + reach + 1 : dilation] for start in starts])
-    out = np.einsum("oik,tik->ot", kernel, taps)
+    out = np.einsum("cik,tik->ct", kernel, taps)
     return out if bias is None else out + bias[:, None]
 
 
