@@ -173,7 +173,15 @@ BUNDLED: tuple[Bundled, ...] = (
         title="Llasa of 6.6 M parameters with a codec of 5.2 M, English, clones voices",
         licence="Apache-2.0",
         source="python -m tts_eval.recipes.codec and ...language_model; see its MODEL_CARD.md",
-        sha256={},
+        sha256={
+            "model.safetensors": "86592baa05219303b57827040bc13a41251ad89a584c03454563d2affe985fb8",
+            "tokenizer.json": "e4131d7f282c8445bf4a0b67e913c65e6d4e25dd3176295158989040d406b2aa",
+            "config.json": "643b63fda3507640e84b89e5f9b78db3552689d9b7a2a00183b8e01f3679619a",
+            "tts_eval.json": "8707c3c91e1aa003048d3c43c7d71f78d79fd13e1268b5b3c30c3799cd32f97d",
+            "codec/model.safetensors": "ed70de324118219ae5783fff6d88e205418a0d7d85e9f394acb90393d743cee1",
+            "codec/phonemes.safetensors": "3b5e327a1eaf513e2f91fb419b85ea1127e9c3bf40ee2ff12ac9c7113787d6cc",
+            "codec/voice.safetensors": "feec5ba9fe51f081f09ba54bf8f0b9929e5eb7aa1cb8ca22bb082ac7a4e65e47",
+        },
     ),
 )
 
