@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tts_eval.errors import SynthesisError
 from tts_eval.synthesizers.llasa.format import LlasaFormat, Written
-from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
+
+if TYPE_CHECKING:
+    from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
 
 
 class WordFormat:
