@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from types import TracebackType
+from types import FrameType, TracebackType
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -43,8 +45,11 @@ class Bars:
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._is_interrupted = False
+        self._handler_before: Any = None
 
     def __enter__(self) -> Bars:
+        self._handler_before = signal.signal(signal.SIGINT, self._interrupt)
         self._bars.start()
         return self
 
@@ -52,9 +57,15 @@ class Bars:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bars.stop()
+        signal.signal(signal.SIGINT, self._handler_before)
         if kind is KeyboardInterrupt:
             typer.echo("interrupted; what was made is stored - run the same command again to go on", err=True)
             raise typer.Exit(130) from error
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        # An exception that is raised inside a C library's callback (libsndfile's, while it writes) is lost.
+        self._is_interrupted = True
+        raise KeyboardInterrupt
 
     def start(self, phase: str, total: int) -> None:
         """Show a bar for a phase."""
@@ -62,4 +73,6 @@ class Bars:
 
     def advance(self, phase: str, amount: int) -> None:
         """Move a phase's bar."""
+        if self._is_interrupted:
+            raise KeyboardInterrupt
         self._bars.advance(self._tasks[phase], amount)
