@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from benchmarks.suite import Suite, load_suite, suites
 from search.outcome import OutcomeVerifier
-from search.selection import Rule, parse_rule
+from search.rule_text import load_rule, parse_rule
+from search.selection import Rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.config import RunConfig, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
@@ -93,13 +94,15 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             config=config,
             judges=parts.judges,
             verifiers={spec: VerifierRecord.of(verifier) for spec, verifier in parts.verifiers.items()},
+            scales=parts.rule.scales,
             provenance=describe(),
         )
         manifest = _with_what_came_before(store, manifest)
         parts = _with_added_judges(parts, manifest)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
-        total = len(parts.suite.requests) * config.n
+        requests = len(parts.suite.requests)
+        total = requests * config.n
         truths = sum(request.ground_truth is not None for request in parts.suite.requests)
         progress.start("generate", total)
         stored = StoredSynthesizer(
@@ -109,26 +112,24 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             batch=BATCH,
             advance=partial(progress.advance, "generate"),
         )
-        selecting = {
-            spec: _stored_verifier(spec, parts, store, progress, total + truths, "select")
-            for spec in parts.rule.verifiers
-        }
-        judges = [
-            _stored_verifier(spec, parts, store, progress, total + truths, "judge")
-            for spec in parts.judges
-            if spec not in parts.rule.verifiers
-        ]
+        # A judge that a cascade shows only some of the candidates hears them all once more.
+        judging = [spec for spec in parts.judges if parts.rule.asked(spec, config.n) < config.n]
+        selecting = {}
+        for spec in parts.rule.verifiers:
+            expected = requests * parts.rule.asked(spec, config.n) + (0 if spec in judging else truths)
+            selecting[spec] = _stored_verifier(spec, parts, store, progress, expected, "select")
+        judges = {spec: _stored_verifier(spec, parts, store, progress, total + truths, "judge") for spec in judging}
         outcome = OutcomeVerifier(parts.rule, selecting)
         results = strategy.search(parts.suite.requests, stored, outcome, Budget(candidates=config.n))
-        _judge(results, judges)
-        judge_ground_truths(parts.suite.requests, [*selecting.values(), *judges])
+        _judge(results, list(judges.values()))
+        judge_ground_truths(parts.suite.requests, list({**selecting, **judges}.values()))
 
 
 def load_parts(config: RunConfig) -> Parts:
     """Suite, rule and verifiers of a config; every name is checked before a model is loaded."""
     _check_names(config)
     suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
-    rule = parse_rule(config.verifier)
+    rule = load_rule(config.verifier)
     judges = config.judge or suite.judges
     specs = dict.fromkeys([*rule.verifiers, *judges])
     return Parts(suite=suite, rule=rule, judges=judges, verifiers={spec: load_verifier(spec) for spec in specs})

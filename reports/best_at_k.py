@@ -11,6 +11,9 @@ M. Chen et al., Evaluating Large Language Models Trained on Code (2021), eq. 1, 
 a pass/fail bit, and the without-replacement form of expected validation performance in J. Dodge et al.,
 Show Your Work (EMNLP 2019).
 
+Where a candidate has no value (NaN: a cascade spared it the verifier), every k for which it could be
+the kept one is undefined, and the others are not: k = N needs the chosen candidate alone.
+
 For a ratio of sums (corpus WER) numerators and denominators are averaged apart and then divided.
 """
 
@@ -62,9 +65,17 @@ def best_at_k(values: Sums, ranks: np.ndarray) -> Sums:
         raise ValueError("Ranks of a pool must be 0..N-1, each once; break ties by candidate index.")
     chances = rank_probabilities(ranks.shape[1]).T
     return Sums(
-        np.take_along_axis(values.numerators, order, axis=1) @ chances,
-        np.take_along_axis(values.denominators, order, axis=1) @ chances,
+        _expected(np.take_along_axis(values.numerators, order, axis=1), chances),
+        _expected(np.take_along_axis(values.denominators, order, axis=1), chances),
     )
+
+
+def _expected(values: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Values [requests, ranks] times chances [ranks, k]; NaN where a NaN has any chance."""
+    unknown = np.isnan(values)
+    expected: np.ndarray = np.where(unknown, 0.0, values) @ chances
+    expected[unknown.astype(np.float64) @ (chances > 0) > 0] = np.nan
+    return expected
 
 
 def oracle_ranks(badness: np.ndarray, ranks: np.ndarray) -> np.ndarray:

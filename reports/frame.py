@@ -1,8 +1,9 @@
 """results.parquet: one tidy row per candidate, for pandas.
 
-Columns: request_id, text, group, speaker, index, seed, chosen, rank, selection_score, finish, failure,
-failure_message, audio, audio_seconds, tokens, generator_seconds, verifier_seconds; then for every
-verifier `SPEC#METRIC` (NaN where it could not judge), `SPEC#DETAIL` (e.g. the transcript) and
+Columns: request_id, text, group, speaker, index, seed, chosen, rank, selection_score, dropped_at (stage of
+a cascade that passed it over, from 1; 0 is none), finish, failure, failure_message, audio, audio_seconds,
+tokens, generator_seconds, verifier_seconds; then for every verifier `SPEC#METRIC` (NaN where it could not
+judge, or was not asked because the candidate was dropped), `SPEC#DETAIL` (e.g. the transcript) and
 `SPEC#failure`. Only the columns in `MEASURED_TIME` differ between two runs of the same config.
 """
 
@@ -48,6 +49,7 @@ def _row(request: RequestResult, candidate: CandidateResult, metrics: tuple[Judg
         "chosen": candidate.rank == 0,
         "rank": candidate.rank,
         "selection_score": candidate.selection_score,
+        "dropped_at": candidate.dropped_at or 0,
         "finish": candidate.finish.value,
         "failure": candidate.failure.kind.value if candidate.failure else "",
         "failure_message": candidate.failure.message if candidate.failure else "",

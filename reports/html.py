@@ -209,7 +209,8 @@ def _failure(candidate: CandidateResult) -> Failure | None:
 def _score(candidate: CandidateResult, judged: JudgedMetric) -> ScoreView:
     score = candidate.scores.get(judged.verifier_key)
     failure = score.failure if score is not None else None
-    problem = f"{failure.kind.value}: {failure.message}" if failure else "" if score else "not judged"
+    is_fine = score is not None or judged.verifier_key in candidate.spared
+    problem = f"{failure.kind.value}: {failure.message}" if failure else "" if is_fine else "not judged"
     return ScoreView(
         judged.metric.name, judged.verifier_key, _shown(candidate, judged), not judged.selected_on, problem
     )
@@ -217,6 +218,8 @@ def _score(candidate: CandidateResult, judged: JudgedMetric) -> ScoreView:
 
 def _shown(candidate: CandidateResult, judged: JudgedMetric) -> str:
     value = clip_value(candidate, judged)
+    if judged.verifier_key in candidate.spared:
+        return "not asked: dropped by the cascade"
     if value is None:
         return f"failed, counts as {number(judged.metric.worst, judged.metric)}"
     return number(value, judged.metric)

@@ -3,6 +3,8 @@
 This is where a clip without a score gets its price: the metric's `worst`. For a ratio of sums
 (corpus WER) that price is `worst` times the reference length, as if every word had been deleted;
 the length comes from another candidate of the request, else from the words of its text.
+A clip that a cascade spared the verifier has no price but NaN: nothing is known of it, and every
+number that it would take part in is undefined.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ class Pool:
     """The clip's own value, signed so that less is better."""
     is_scored: np.ndarray
     """Whether the judge gave a number."""
+    is_spared: np.ndarray
+    """Whether a cascade kept the clip from the judge; its numbers are NaN."""
 
     def take(self, requests: np.ndarray) -> Pool:
         """The same for some of the requests (a mask or indices)."""
-        return Pool(self.sums.take(requests), self.badness[requests], self.is_scored[requests])
+        return Pool(
+            self.sums.take(requests), self.badness[requests], self.is_scored[requests], self.is_spared[requests]
+        )
 
 
 def ranks_of(results: RunResults) -> np.ndarray:
@@ -66,16 +72,19 @@ def ground_truths_of(requests: Sequence[RequestResult], judged: JudgedMetric) ->
 def _pool(rows: Sequence[tuple[RequestResult, Sequence[CandidateResult]]], judged: JudgedMetric) -> Pool:
     shape = (len(rows), len(rows[0][1]))
     numerators, denominators = np.zeros(shape), np.ones(shape)
-    badness, is_scored = np.zeros(shape), np.zeros(shape, dtype=bool)
+    badness, is_scored, is_spared = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
     for row, (request, candidates) in enumerate(rows):
         length = _reference_length(request, judged)
         for column, candidate in enumerate(candidates):
             value = clip_value(candidate, judged)
             is_scored[row, column] = value is not None
+            is_spared[row, column] = judged.verifier_key in candidate.spared
             signed = judged.metric.worst if value is None else value
             badness[row, column] = -signed if judged.metric.higher_is_better else signed
             numerators[row, column], denominators[row, column] = _parts(candidate, judged, value, length)
-    return Pool(Sums(numerators, denominators), badness, is_scored)
+    for numbers in (numerators, badness):
+        numbers[is_spared] = np.nan
+    return Pool(Sums(numerators, denominators), badness, is_scored, is_spared)
 
 
 def clip_value(candidate: CandidateResult, judged: JudgedMetric) -> float | None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
-from search.selection import Rule, parse_rule, ranks
+from search.rule_text import parse_rule
+from search.selection import Rule, Spared, Verdict, ranks
 from tts_eval import ground_truth
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
 from tts_eval.records import candidate_from_row, ground_truth_digest
@@ -28,7 +29,7 @@ def read_run(folder: Path) -> RunResults:
     store = RunStore.read(folder)
     manifest = read_manifest(store)
     config = manifest.config
-    rule = parse_rule(config.verifier)
+    rule = parse_rule(config.verifier).with_scales(manifest.scales)
     records = read_requests(store)
     return RunResults(
         name=folder.resolve().name,
@@ -66,8 +67,9 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
     request = record.request
     rows = manifest.candidate_rows(store, record)
     scores = [manifest.scores(store, record.reference_digest, row["audio_sha256"] if row else "") for row in rows]
-    selection = rule.selection_scores(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
-    order = ranks(selection)
+    verdicts = rule.judge(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
+    spared = rule.spared(scores, verdicts)
+    order = ranks([verdict.score for verdict in verdicts])
     return RequestResult(
         id=request.id,
         text=request.text,
@@ -80,7 +82,8 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
                 candidate_seed(manifest.config.seed, request.id, index),
                 row,
                 order[index],
-                selection[index],
+                verdicts[index],
+                spared[index],
                 scores[index],
             )
             for index, row in enumerate(rows)
@@ -108,7 +111,7 @@ def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) ->
 
 
 def _candidate_result(
-    index: int, seed: int, row: Row | None, rank: int, selection: float | None, scores: Mapping[str, Score]
+    index: int, seed: int, row: Row | None, rank: int, verdict: Verdict, spared: Spared, scores: Mapping[str, Score]
 ) -> CandidateResult:
     if row is None:
         return CandidateResult(
@@ -124,7 +127,11 @@ def _candidate_result(
             scores={},
         )
     candidate = candidate_from_row(row, None)
-    judged = Cost(verifier_seconds=sum(score.seconds for score in scores.values()))
+    judged = Cost(
+        verifier_seconds=sum(score.seconds for score in scores.values()),
+        spared_calls=len(spared.verifiers),
+        spared_seconds=spared.seconds,
+    )
     return CandidateResult(
         index=index,
         seed=seed,
@@ -134,6 +141,8 @@ def _candidate_result(
         seconds=row["audio_seconds"],
         cost=candidate.cost + judged,
         rank=rank,
-        selection_score=selection,
+        selection_score=verdict.score,
+        dropped_at=verdict.stage + 1 if verdict.dropped else None,
+        spared=spared.verifiers,
         scores=scores,
     )

@@ -44,9 +44,13 @@ class CandidateResult:
     rank: int
     """0 is the chosen one; ties were broken by index."""
     selection_score: float | None
-    """What the search ranked by; None for a failed candidate."""
+    """What the search ranked by; None for a failed candidate, and where nothing can be compared (z-scores of one)."""
     scores: Mapping[str, Score]
     """By verifier key."""
+    dropped_at: int | None = None
+    """Stage of the cascade that passed it over, from 1; None where it came to the last one."""
+    spared: tuple[str, ...] = ()
+    """Keys of the verifiers that therefore never heard it: no failure, and no number either."""
 
     def value(self, judged: JudgedMetric) -> float:
         """The metric's value; its `worst` when the clip could not be judged."""

@@ -105,6 +105,8 @@ class Coverage:
     """Chosen candidates by class of failure."""
     finishes: Mapping[str, int]
     """Candidates by how they ended."""
+    spared: Mapping[str, int]
+    """Candidates that a cascade dropped before a verifier heard them, by verifier; no failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,11 +207,13 @@ def _metric(
 ) -> MetricSummary:
     selected = best_at_k(pool.sums, ranks)
     oracle = best_at_k(pool.sums, oracle_ranks(pool.badness, ranks))
+    complete = ~pool.is_spared.any(axis=1)
+    oracle.numerators[~complete] = np.nan  # what was not heard might have been the best
     size = ranks.shape[1]
     before, after, best = _column(selected, 0), _column(selected, -1), _column(oracle, -1)
     intervals = bootstrap.intervals(selected)
     n_chosen = int((pool.is_scored & (ranks == 0)).any(axis=1).sum())
-    n_any = int(pool.is_scored.any(axis=1).sum())
+    n_any = int((pool.is_scored.any(axis=1) & complete).sum())
     expected = len(ranks)
 
     def estimate(value: float | None, interval: Interval | None, n: int) -> Estimate:
@@ -219,7 +223,8 @@ def _metric(
     difference = value - baseline if size > 1 and value is not None and baseline is not None else None
     sign = 1.0 if judged.metric.higher_is_better else -1.0
     paired = bootstrap.paired(before, after)
-    lost = best_at_k(Sums.of_means(pool.badness > HALF), ranks).value if judged.metric.unit == "error-rate" else None
+    above = np.where(pool.is_spared, np.nan, pool.badness > HALF)
+    lost = best_at_k(Sums.of_means(above), ranks).value if judged.metric.unit == "error-rate" else None
     return MetricSummary(
         judged=judged,
         chosen=estimate(value, intervals[-1], n_chosen),
@@ -285,6 +290,7 @@ def _coverage(results: RunResults) -> Coverage:
         failures=_count(candidates, results.metrics),
         chosen_failures=_count(chosen, results.metrics),
         finishes=dict(Counter(candidate.finish.value for candidate in candidates).most_common()),
+        spared=dict(Counter(key for candidate in candidates for key in candidate.spared)),
     )
 
 
@@ -295,6 +301,8 @@ def failure_classes(candidate: CandidateResult, metrics: Sequence[JudgedMetric])
     classes = []
     for judged in metrics:
         score = candidate.scores.get(judged.verifier_key)
+        if judged.verifier_key in candidate.spared:
+            continue
         if score is None:
             classes.append("not-judged")
         elif score.failure is not None:

@@ -75,6 +75,7 @@ def coverage_table(summary: Summary) -> Table:
             for name, count in coverage.failures.items()
         ),
         *((f"Ended by: {name}", "", str(count)) for name, count in coverage.finishes.items()),
+        *((f"Dropped by the cascade before {name}", "0", str(count)) for name, count in coverage.spared.items()),
     ]  # fmt: skip
     return Table(
         "Coverage",
@@ -175,7 +176,10 @@ def curve_table(summary: Summary) -> Table | None:
         for ranking, values in (("selected", metric.curves.selected), ("oracle", metric.curves.oracle))
     )
     columns = (Column("Metric"), Column("Role"), Column("Ranked by"), *(Column(f"k={k}", numeric=True) for k in points))
-    return Table("best@k", columns, rows, ("Expected value of the best of k drawn from the pool; k=1 is the mean.",))
+    notes = ["Expected value of the best of k drawn from the pool; k=1 is the mean."]
+    if summary.coverage.spared:
+        notes.append("n/a: the best of k could be a candidate that the cascade dropped before this judge heard it.")
+    return Table("best@k", columns, rows, tuple(notes))
 
 
 def cost_table(summary: Summary) -> Table:
@@ -189,6 +193,8 @@ def cost_table(summary: Summary) -> Table:
         ("Verifier time", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
         *((f"of which {name}", seconds_text(seconds), _per(seconds, delivered))
           for name, seconds in summary.cost.judging_seconds.items()),
+        *([("Verifier time that the cascade spared, estimated", seconds_text(cost.spared_seconds), ""),
+           ("Clips it did not show to a verifier", f"{cost.spared_calls:,}", "")] if cost.spared_calls else []),
         ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
         ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
     ]  # fmt: skip

@@ -50,7 +50,11 @@ def _result(
     sign = 1.0 if verifier.metrics[0].higher_is_better else -1.0
     order = ranks([None if score.value is None else sign * score.value for score in scores])
     cost = sum((candidate.cost for candidate in candidates), Cost())
-    judged = Cost(verifier_seconds=sum(score.seconds for score in scores))
+    judged = Cost(
+        verifier_seconds=sum(score.seconds for score in scores),
+        spared_calls=sum(score.spared_calls for score in scores),
+        spared_seconds=sum(score.spared_seconds for score in scores),
+    )
     return SearchResult(
         request=request, candidates=tuple(candidates), scores=tuple(scores), ranks=tuple(order), cost=cost + judged
     )

@@ -1,49 +1,46 @@
-"""Which candidate of a pool is best: one metric, a weighted sum, or one metric after another.
+"""Which candidate of a pool is best: what a selection rule says of a whole pool.
 
-A rule is written as
+A rule is one line of text (`search.rule_text` has the grammar) with one or more stages, and a stage
+ranks by its steps, one after another. Of several stages (a cascade) each passes its best on to the
+next: what is dropped ranks behind what went on, by the stage that dropped it. What a verifier could
+not judge ranks last of all, and ties go to the lower index.
 
-    asr:tiny.en                                       the verifier's first metric
-    asr:tiny.en#likelihood                            another of its metrics
-    asr:tiny.en#wer + 0.5*quality#ovrl                weighted sum of z-scores within the pool
-    min(speaker,0.3) > asr:tiny.en#wer > quality      lexicographic; a capped metric counts up to the cap
-
-Directions are taken care of: of a metric that is better when lower, the negative is ranked. z-scores
-use the mean and deviation of the request's own pool, so a term says how a candidate compares with
-its siblings; a term on which all agree says nothing. The capped lexicographic rule is that of
-VALL-E 2 (arXiv 2406.05370, eq. 23). Candidates that a verifier could not judge rank last, and ties
-go to the lower index.
+With one step in one stage the selection score is that step's number. Otherwise there is no such
+number, and the score is the place: 0 for the best, -1 for the next that does not tie with it.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import numpy as np
-
+from search.steps import Combination, Judge, Limit, Metrics, PoolScores, Stage, Term
 from tts_eval.errors import ConfigError
-from tts_eval.types import Metric, Score
-
-_JOIN = re.compile(r"(?:^|(?<=\s))([+>])(?=\s|$)")
-"""A plus or > between spaces; inside a path it is just a character."""
-_CAPPED = re.compile(r"min\((?P<term>.+),\s*(?P<cap>[-+.\deE]+)\)")
-_WEIGHTED = re.compile(r"(?P<weight>[-+]?[.\d]+(?:[eE][-+]?\d+)?)\s*\*\s*(?P<term>.+)")
+from tts_eval.scales import Scales
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One metric of one verifier inside a rule."""
+class Verdict(NamedTuple):
+    """What a rule says of one candidate."""
 
-    verifier: str
-    """Verifier spec, e.g. `asr:tiny.en`."""
-    metric: str = ""
-    """Empty is the verifier's first metric."""
-    weight: float = 1.0
-    cap: float | None = None
-    """Values beyond it count as it; lexicographic rules only."""
+    score: float | None
+    """Higher is better; None cannot be ranked."""
+    stage: int
+    """The last stage that the candidate came to, from 0."""
+    dropped: bool
+    """Whether that stage passed it over; it was judged, but not by the verifiers of later stages."""
+    undecided: bool = False
+    """Whether its score is missing because nothing is there to compare it with: z-scores, ranks and min-max of a
+    pool of one."""
+
+
+class Spared(NamedTuple):
+    """What a cascade did not spend on one candidate."""
+
+    verifiers: tuple[str, ...] = ()
+    """Specs of those that were not asked."""
+    seconds: float = 0.0
+    """Wall seconds they would have taken: what they took on average for the candidates of the pool that they judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +48,127 @@ class Rule:
     """How a pool is ranked."""
 
     text: str
-    kind: Literal["sum", "lexicographic"]
-    terms: tuple[Term, ...]
+    stages: tuple[Stage, ...]
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """Every mention of a metric, in order."""
+        return tuple(term for stage in self.stages for step in stage.steps for term in step.terms)
 
     @property
     def verifiers(self) -> tuple[str, ...]:
         """Specs of the verifiers that take part, each once, in order."""
         return tuple(dict.fromkeys(term.verifier for term in self.terms))
 
-    def selection_scores(
-        self, pool: Sequence[Mapping[str, Score]], metrics: Mapping[str, Sequence[Metric]]
-    ) -> list[float | None]:
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Files of scales that it names, each once."""
+        return tuple(dict.fromkeys(step.reference for step in self._combinations if step.reference))
+
+    @property
+    def scales(self) -> dict[str, Scales]:
+        """What is in those files, by name; see `search.rule_text.load_rule`."""
+        return {step.reference: step.scales for step in self._combinations if step.scales is not None}
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether its score compares a candidate with its siblings, and is undefined for a pool of one."""
+        return len(self.stages) == len(self.stages[0].steps) == 1 and any(c.is_relative for c in self._combinations)
+
+    @property
+    def _combinations(self) -> list[Combination]:
+        return [step for stage in self.stages for step in stage.steps if isinstance(step, Combination)]
+
+    def with_scales(self, read: Mapping[str, Scales]) -> Rule:
+        """The same rule with the scales in the files that it names, by the file's name."""
+
+        def bound(step: Combination | Limit) -> Combination | Limit:
+            if isinstance(step, Combination) and step.reference in read:
+                return replace(step, scales=read[step.reference])
+            return step
+
+        stages = (replace(stage, steps=tuple(map(bound, stage.steps))) for stage in self.stages)
+        return replace(self, stages=tuple(stages))
+
+    def check(self, judges: Mapping[str, Judge]) -> None:
+        """That every metric is there, has the scale that the rule asks for, and stored scales are of these judges.
+
+        Raises:
+            ConfigError: all that is not so.
+        """
+        problems: list[str] = []
+        for stage in self.stages:
+            for step in stage.steps:
+                for term in step.terms:
+                    try:
+                        problems += step.problems(term, judges[term.verifier])
+                    except ConfigError as error:
+                        problems += error.problems
+        if problems:
+            raise ConfigError(list(dict.fromkeys(problems)))
+
+    def asked(self, verifier: str, candidates: int) -> int:
+        """How many of a pool of `candidates` the rule shows to the verifier, at most."""
+        left = candidates
+        for stage in self.stages:
+            if verifier in stage.verifiers:
+                return left
+            left = left if stage.keep is None else min(stage.keep, left)
+        return 0
+
+    def judge(self, pool: PoolScores, metrics: Metrics) -> list[Verdict]:
+        """One verdict per candidate of one pool, in order.
+
+        Scores that a cascade would not have asked for are not looked at, so what is stored and what
+        was judged just now give the same.
+        """
+        keys: dict[int, tuple[float, ...]] = {}
+        reached = dict.fromkeys(range(len(pool)), 0)
+        alive = list(range(len(pool)))
+        for number, stage in enumerate(self.stages):
+            shown = [pool[position] for position in alive]
+            for position, key in zip(alive, stage.keys(shown, metrics), strict=True):
+                keys.pop(position, None)
+                reached[position] = number
+                if key is not None:
+                    keys[position] = (number, *key)
+            alive = [alive[position] for position in stage.survivors(shown, metrics)]
+        scores = self._scores(keys, len(pool))
+        undecided = len(pool) == 1 and self.is_relative and bool(keys)
+        return [
+            Verdict(
+                score=None if undecided else scores.get(position),
+                stage=reached[position],
+                dropped=position in keys and reached[position] < len(self.stages) - 1,
+                undecided=undecided,
+            )
+            for position in range(len(pool))
+        ]
+
+    def _scores(self, keys: Mapping[int, tuple[float, ...]], size: int) -> dict[int, float]:
+        if len(self.stages) == len(self.stages[0].steps) == 1:
+            return {position: key[1] for position, key in keys.items()}
+        places = {key: -float(place) for place, key in enumerate(sorted(set(keys.values()), reverse=True))}
+        return {position: places[key] for position, key in keys.items()}
+
+    def selection_scores(self, pool: PoolScores, metrics: Metrics) -> list[float | None]:
         """One number per candidate of one pool; higher is better, None cannot be ranked.
 
         Args:
             pool: scores of each candidate by verifier spec, in order of candidate index.
             metrics: the metrics of each verifier spec.
         """
-        table = np.array([[_value(scores, term, metrics[term.verifier]) for term in self.terms] for scores in pool])
-        valid = np.isfinite(table).all(axis=1)
-        ranked = table[valid]
-        if not len(ranked):
-            return [None] * len(pool)
-        if self.kind == "lexicographic":
-            values = _lexicographic(ranked)
-        elif len(self.terms) == 1:
-            values = ranked[:, 0] * self.terms[0].weight
-        else:
-            values = _standardised(ranked) @ np.array([term.weight for term in self.terms])
-        scores = iter(values.tolist())
-        return [next(scores) if ok else None for ok in valid]
+        return [verdict.score for verdict in self.judge(pool, metrics)]
+
+    def spared(self, pool: PoolScores, verdicts: Sequence[Verdict]) -> list[Spared]:
+        """What was not spent on each candidate of one pool: later verifiers that have no score of what was dropped."""
+        seconds = {spec: [scores[spec].seconds for scores in pool if spec in scores] for spec in self.verifiers}
+        result = []
+        for scores, verdict in zip(pool, verdicts, strict=True):
+            missing = tuple(spec for spec in self.verifiers if verdict.dropped and spec not in scores)
+            saved = sum(sum(seconds[spec]) / len(seconds[spec]) for spec in missing if seconds[spec])
+            result.append(Spared(missing, saved))
+        return result
 
 
 def ranks(scores: Sequence[float | None]) -> list[int]:
@@ -90,90 +178,3 @@ def ranks(scores: Sequence[float | None]) -> list[int]:
     for rank, position in enumerate(order):
         result[position] = rank
     return result
-
-
-def parse_rule(text: str) -> Rule:
-    """The rule that `text` spells.
-
-    Raises:
-        ConfigError: it is empty, mixes ' + ' and ' > ', or a term is malformed; all problems at once.
-    """
-    joins = set(_JOIN.findall(text))
-    lexicographic = ">" in joins
-    if len(joins) > 1:
-        raise ConfigError([f"Selection rule '{text}' mixes ' + ' and ' > '. Use one of them."])
-    problems: list[str] = []
-    terms = [_parse_term(part, lexicographic, problems) for part in _JOIN.sub("\n", text).split("\n")]
-    if problems:
-        raise ConfigError(problems)
-    return Rule(text.strip(), "lexicographic" if lexicographic else "sum", tuple(terms))
-
-
-def _parse_term(text: str, lexicographic: bool, problems: list[str]) -> Term:
-    part, weight, cap = text.strip(), 1.0, None
-    if capped := _CAPPED.fullmatch(part):
-        part = capped["term"]
-        cap = _number(capped["cap"], text, problems)
-        if not lexicographic:
-            problems.append(f"'{text}': a cap has a meaning in lexicographic rules only (min(speaker,0.3) > asr).")
-    if weighted := _WEIGHTED.fullmatch(part):
-        part = weighted["term"]
-        weight = _number(weighted["weight"], text, problems)
-        if lexicographic:
-            problems.append(f"'{text}': a weight has a meaning in sums only (asr + 0.5*quality).")
-    verifier, _, metric = part.strip().partition("#")
-    if not verifier:
-        problems.append(f"'{text}' names no verifier. Expected VERIFIER[:ARGUMENT][#METRIC], e.g. asr:tiny.en#wer.")
-    return Term(verifier, metric, weight, cap)
-
-
-def _number(text: str, term: str, problems: list[str]) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        problems.append(f"'{term}': '{text}' is not a number that can be reckoned with.")
-    return number
-
-
-def find_metric(term: Term, metrics: Sequence[Metric]) -> Metric:
-    """The metric that a term means.
-
-    Raises:
-        ConfigError: the verifier has no metric of that name.
-    """
-    if not term.metric:
-        return metrics[0]
-    for metric in metrics:
-        if metric.name == term.metric:
-            return metric
-    raise ConfigError(
-        [f"Verifier '{term.verifier}' has no metric '{term.metric}'. It has: {', '.join(m.name for m in metrics)}."]
-    )
-
-
-def _value(scores: Mapping[str, Score], term: Term, metrics: Sequence[Metric]) -> float:
-    """The term's value, higher is better; NaN where the verifier has none."""
-    score = scores.get(term.verifier)
-    if score is None or score.failure is not None:
-        return float("nan")
-    metric = find_metric(term, metrics)
-    value = score.values[metric.name]
-    if term.cap is not None:
-        value = min(value, term.cap) if metric.higher_is_better else max(value, term.cap)
-    return value if metric.higher_is_better else -value
-
-
-def _standardised(table: np.ndarray) -> np.ndarray:
-    deviation = table.std(axis=0)
-    flat = deviation <= 1e-12 * np.maximum(np.abs(table).max(axis=0), 1.0)  # equal up to rounding
-    scaled: np.ndarray = np.where(flat, 0.0, (table - table.mean(axis=0)) / np.where(flat, 1.0, deviation))
-    return scaled
-
-
-def _lexicographic(table: np.ndarray) -> np.ndarray:
-    """Minus the dense rank of each row, so that rows that tie on every term stay tied."""
-    _, position = np.unique(table, axis=0, return_inverse=True)
-    ordered: np.ndarray = position.reshape(-1) - len(table)
-    return ordered.astype(float)

@@ -34,7 +34,8 @@ _EXPORTS = {
     "load_verifier": "verifiers",
     "Metric": "tts_eval.types",
     "OutcomeVerifier": "search.outcome",
-    "parse_rule": "search.selection",
+    "load_rule": "search.rule_text",
+    "parse_rule": "search.rule_text",
     "Prompt": "tts_eval.types",
     "read_audio": "tts_eval.audio",
     "read_run": "reports.read_run",
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from reports.read_run import read_run
     from search.best_of_n import BestOfN
     from search.outcome import OutcomeVerifier
-    from search.selection import parse_rule
+    from search.rule_text import load_rule, parse_rule
     from search.strategy import Budget, Strategy
     from tts_eval.audio import Clip, read_audio, write_audio
     from tts_eval.config import RunConfig
@@ -94,7 +95,7 @@ if TYPE_CHECKING:
 
 __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks names up
     "AudioError", "BestOfN", "Budget", "Candidate", "Clip", "ConfigError", "Cost", "DataError", "Failure",
-    "FailureKind", "FinishReason", "Generation", "Item", "Job", "Judgement", "load_protocol", "load_suite",
+    "FailureKind", "FinishReason", "Generation", "Item", "Job", "Judgement", "load_protocol", "load_rule", "load_suite",
     "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
     "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StepSynthesizer",
     "StoreError",

@@ -48,7 +48,7 @@ class RunConfig:
     """Longest candidate; a longer one is cut and says `length`."""
     seed: int = 0
     verifier: str = DEFAULT_VERIFIER
-    """Selection rule, see search.selection."""
+    """Selection rule, see search.rule_text."""
     judge: tuple[str, ...] = ()
     """Verifier specs that report; the suite's own when empty."""
     fail_on: float = 0.1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tts_eval.records import (
     score_key,
     verifier_identity,
 )
+from tts_eval.scales import Scales, scales_from_json, scales_json
 from tts_eval.seeds import candidate_seed
 from tts_eval.store import Row, RunStore
 from tts_eval.types import Metric, Prompt, Request, Score, Verifier
@@ -101,6 +102,8 @@ class Manifest:
     """Those that `tts-eval score` added later."""
     verifiers: Mapping[str, VerifierRecord]
     """By spec: the selection rule's and all judges'."""
+    scales: Mapping[str, Scales] = field(default_factory=dict)
+    """By the file that the selection rule names: what was in it."""
     provenance: Mapping[str, Any]
     """What the run was last worked on with."""
     earlier_provenance: tuple[Mapping[str, Any], ...] = ()
@@ -122,6 +125,7 @@ class Manifest:
             "judges": list(self.judges),
             "added_judges": list(self.added_judges),
             "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
+            "scales": {name: scales_json(scales) for name, scales in self.scales.items()},
             "provenance": dict(self.provenance),
             "earlier_provenance": [dict(entry) for entry in self.earlier_provenance],
         }
@@ -176,10 +180,11 @@ def read_manifest(store: RunStore) -> Manifest:
             judges=tuple(record["judges"]),
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
+            scales={name: scales_from_json(entry) for name, entry in record.get("scales", {}).items()},
             provenance=record["provenance"],
             earlier_provenance=tuple(record["earlier_provenance"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
 
 

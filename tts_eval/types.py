@@ -46,8 +46,9 @@ class FailureKind(StrEnum):
     SHORT = "short"
     """Shorter than what the verifier's model can hear."""
     UNDECIDED = "undecided"
-    """Too little has been said to judge: only of a candidate that is still being generated. No value is neither
-    good nor bad here, so a search goes on with the candidate."""
+    """Too little is there to judge: of a candidate that is still being generated too little has been said, or a
+    rule that compares siblings was shown a candidate without any. No value is neither good nor bad
+    here, so a search goes on with the candidate."""
     NO_REFERENCE = "no-reference"
     """The request lacks what the verifier compares with (text, prompt audio)."""
     VERIFIER = "verifier"
@@ -121,6 +122,10 @@ class Cost:
     """Wall seconds of the synthesizer."""
     verifier_seconds: float = 0.0
     """Wall seconds of the verifiers."""
+    spared_calls: int = 0
+    """Clips that a cascade did not show to a verifier."""
+    spared_seconds: float = 0.0
+    """Wall seconds that would have taken, by what the same verifiers took for the other clips of the pool."""
     flops: float | None = None
     """Model FLOPs; None where nobody counted them."""
 
@@ -131,6 +136,8 @@ class Cost:
             audio_seconds=self.audio_seconds + other.audio_seconds,
             generator_seconds=self.generator_seconds + other.generator_seconds,
             verifier_seconds=self.verifier_seconds + other.verifier_seconds,
+            spared_calls=self.spared_calls + other.spared_calls,
+            spared_seconds=self.spared_seconds + other.spared_seconds,
             flops=sum(counted) if counted else None,
         )
 
@@ -200,6 +207,9 @@ class Score:
     failure: Failure | None = None
     seconds: float = 0.0
     """Wall seconds of this clip's share of the batch."""
+    spared_calls: int = 0
+    """Verifiers that were not asked about this clip, because a cascade dropped it; see `Cost`."""
+    spared_seconds: float = 0.0
 
 
 class Synthesizer(Protocol):

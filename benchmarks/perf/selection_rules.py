@@ -16,21 +16,24 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from reports.pools import pool_of
 from reports.read_run import read_run
-from reports.results import JudgedMetric, RunResults
+from reports.results import JudgedMetric, RequestResult, RunResults
 from reports.statistics import Bootstrap, Interval, Sums
-from search.selection import parse_rule, ranks
+from search.rule_text import load_rule, parse_rule
+from search.selection import Rule, ranks
+from search.steps import Metrics
 from tts_eval.errors import ConfigError
 from tts_eval.types import Metric
 
 RULES = (
     "asr:tiny.en#wer",
     "asr:tiny.en#likelihood",
-    "asr:tiny.en#wer > asr:tiny.en#likelihood",
+    "lex(asr:tiny.en#wer, asr:tiny.en#likelihood)",
     "asr:tiny.en#wer + asr:tiny.en#likelihood",
     "asr:tiny.en#wer + 2*asr:tiny.en#likelihood",
     "2*asr:tiny.en#wer + asr:tiny.en#likelihood",
@@ -72,21 +75,21 @@ def gain(results: RunResults, rule_text: str, judged: JudgedMetric, seed: int) -
     Raises:
         ConfigError: the rule uses the judge itself, or a verifier that the run has no scores of.
     """
-    rule = parse_rule(rule_text)
-    metrics: dict[str, list[Metric]] = {}
-    for metric in results.metrics:
-        metrics.setdefault(metric.verifier_key, []).append(metric.metric)
+    rule = load_rule(rule_text)
+    recorded = _recorded(results)
     checkpoints = {metric.verifier_key: metric.checkpoint for metric in results.metrics}
     for spec in rule.verifiers:
-        if spec not in metrics:
+        if spec not in recorded:
             raise ConfigError([f"Rule '{rule_text}': '{spec}' has no scores in the run; add it with --judge."])
         if checkpoints[spec] == judged.checkpoint:
             raise ConfigError([f"Rule '{rule_text}': '{spec}' has the judge's own model."])
-    sums = pool_of(results, judged).sums
-    best = [
-        ranks(rule.selection_scores([c.scores for c in request.candidates], metrics)).index(0)
-        for request in results.requests
-    ]
+    rule.check(recorded)
+    metrics = {spec: entry.metrics for spec, entry in recorded.items()}
+    pool = pool_of(results, judged)
+    if pool.is_spared.any():
+        raise ConfigError([f"{_partly_asked(judged.verifier_key)} It cannot compare rules."])
+    sums = pool.sums
+    best = [_best(rule, request, metrics) for request in results.requests]
     rows = np.arange(len(best))
     single = Sums(sums.numerators.mean(axis=1), sums.denominators.mean(axis=1))
     chosen = Sums(sums.numerators[rows, best], sums.denominators[rows, best])
@@ -95,6 +98,34 @@ def gain(results: RunResults, rule_text: str, judged: JudgedMetric, seed: int) -
     return Gain(
         rule_text, float(chosen.value), float((chosen.value - single.value) / abs(single.value)), paired.relative
     )
+
+
+class _Recorded(NamedTuple):
+    """A verifier as the results know it."""
+
+    judge: str
+    metrics: tuple[Metric, ...]
+
+
+def _recorded(results: RunResults) -> dict[str, _Recorded]:
+    by_key: dict[str, list[JudgedMetric]] = {}
+    for metric in results.metrics:
+        by_key.setdefault(metric.verifier_key, []).append(metric)
+    return {spec: _Recorded(found[0].judge, tuple(one.metric for one in found)) for spec, found in by_key.items()}
+
+
+def _best(rule: Rule, request: RequestResult, metrics: Metrics) -> int:
+    """Position of the candidate that the rule takes."""
+    verdicts = rule.judge([candidate.scores for candidate in request.candidates], metrics)
+    for candidate, verdict in zip(request.candidates, verdicts, strict=True):
+        shown_to = {spec for stage in rule.stages[: verdict.stage + 1] for spec in stage.verifiers}
+        if unheard := shown_to & set(candidate.spared):
+            raise ConfigError([f"Rule '{rule.text}': {_partly_asked(min(unheard))}"])
+    return ranks([verdict.score for verdict in verdicts]).index(0)
+
+
+def _partly_asked(spec: str) -> str:
+    return f"the run's cascade did not show every candidate to '{spec}'; run 'tts-eval score RUN --judge {spec}' first."
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

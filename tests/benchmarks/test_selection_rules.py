@@ -7,7 +7,8 @@ import pytest
 from benchmarks.perf import selection_rules
 from benchmarks.runner import run
 from reports.read_run import read_run
-from search.selection import find_metric, parse_rule
+from search.rule_text import parse_rule
+from search.steps import find_metric
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError
 from verifiers import load_verifier

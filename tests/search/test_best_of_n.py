@@ -4,7 +4,7 @@ import pytest
 
 from search.best_of_n import POOLS_AT_ONCE, BestOfN
 from search.outcome import OutcomeVerifier
-from search.selection import parse_rule
+from search.rule_text import parse_rule
 from search.strategy import Budget
 from tts_eval.errors import ConfigError
 from tts_eval.synthesizers.fake import FakeSynthesizer

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import inspect, report, run, score, synth
+from tts_eval.cli import calibrate, inspect, report, run, score, synth
 
 app = typer.Typer(
     name="tts-eval",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("run")(run.run_command)
 app.command("synth")(synth.synth_command)
 app.command("score")(score.score_command)
+app.command("calibrate")(calibrate.calibrate_command)
 app.command("report")(report.report_command)
 app.command("ls")(inspect.ls_command)
 app.command("fetch")(inspect.fetch_command)

@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from search.outcome import OutcomeVerifier
-from search.selection import parse_rule
+from search.rule_text import load_rule
 from search.strategy import Budget, SearchResult, strategies
 from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
 from tts_eval.synthesizers import load_synthesizer
-from tts_eval.types import Prompt, Request
+from tts_eval.types import FailureKind, Prompt, Request
 from verifiers import load_verifier
 
 DEFAULTS = RunConfig()
@@ -76,7 +76,7 @@ def synth_command(
         failure = result.chosen.failure
         raise SynthesisError(f"No candidate could be made: {failure.message if failure else 'no audio'}")
     unjudged = result.scores[result.chosen.index].failure
-    if unjudged is not None:
+    if unjudged is not None and unjudged.kind is not FailureKind.UNDECIDED:  # the only candidate needs no choice
         raise SynthesisError(
             f"No candidate could be judged by '{verifier}': {unjudged.message} Use another --verifier."
         )
@@ -90,7 +90,7 @@ def synth_command(
 
 def search_one(config: RunConfig, request: Request) -> SearchResult:
     """The search of `config` on one request, in memory."""
-    rule = parse_rule(config.verifier)
+    rule = load_rule(config.verifier)
     outcome = OutcomeVerifier(rule, {spec: load_verifier(spec) for spec in rule.verifiers})
     strategy = strategies.load(config.strategy)(sampling=sampling_of(config), run_seed=config.seed)
     synthesizer = load_synthesizer(config.synth)
@@ -124,4 +124,6 @@ def _record(result: SearchResult, out: Path) -> dict[str, object]:
         ],
         "generator_seconds": result.cost.generator_seconds,
         "verifier_seconds": result.cost.verifier_seconds,
+        "spared_calls": result.cost.spared_calls,
+        "spared_seconds": result.cost.spared_seconds,
     }
