@@ -87,9 +87,10 @@ class Combination:
             scales = [self._scale(term, metric) for term, metric in zip(self.terms, metrics, strict=True)]
             table = (table - [scale.mean for scale in scales]) / [scale.deviation for scale in scales]
         table = table * signs
-        scaled = POOL_SCALES[self.kind](table) if self.is_relative else table
-        summed: np.ndarray = scaled @ weights
-        return summed
+        if not self.is_relative:
+            return np.asarray(table @ weights)
+        # In a pool in another order the same sum may differ in its last digits, and would not tie.
+        return np.round(POOL_SCALES[self.kind](table) @ weights, 12)
 
     def _scale(self, term: Term, metric: Metric) -> Scale:
         if self.scales is None:
@@ -167,15 +168,13 @@ class Stage:
     def keys(self, pool: PoolScores, metrics: Metrics) -> list[tuple[float, ...] | None]:
         """What to sort each candidate by, higher is better; None cannot be ranked."""
         table = np.column_stack([step.values(pool, metrics) for step in self.steps])
-        # In a pool in another order the same sum may differ in its last digit, and would not tie.
-        rows = np.round(table, 12).tolist() if len(self.steps) > 1 or self.keep else table.tolist()
-        return [tuple(row) if ok else None for row, ok in zip(rows, np.isfinite(table).all(axis=1), strict=True)]
+        valid = np.isfinite(table).all(axis=1)
+        return [tuple(row) if ok else None for row, ok in zip(table.tolist(), valid, strict=True)]
 
     def survivors(self, pool: PoolScores, metrics: Metrics) -> list[int]:
-        """Positions of those that go on, ascending."""
-        keys = self.keys(pool, metrics)
-        judged = [position for position, key in enumerate(keys) if key is not None]
-        return sorted(sorted(judged, key=keys.__getitem__, reverse=True)[: self.keep])
+        """Positions of those that go on, ascending; ties go to the lower one."""
+        keys = {position: key for position, key in enumerate(self.keys(pool, metrics)) if key is not None}
+        return sorted(sorted(keys, key=keys.__getitem__, reverse=True)[: self.keep])
 
 
 def find_metric(term: Term, metrics: Sequence[Metric]) -> Metric:
