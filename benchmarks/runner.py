@@ -126,13 +126,18 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
 
 
 def load_parts(config: RunConfig) -> Parts:
-    """Suite, rule and verifiers of a config; every name is checked before a model is loaded."""
+    """Suite, rule and verifiers of a config; every name is checked before a model is loaded.
+
+    Raises:
+        ConfigError: a name is unknown, or the rule asks for what its verifiers do not give.
+    """
     _check_names(config)
     suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
     rule = load_rule(config.verifier)
     judges = config.judge or suite.judges
-    specs = dict.fromkeys([*rule.verifiers, *judges])
-    return Parts(suite=suite, rule=rule, judges=judges, verifiers={spec: load_verifier(spec) for spec in specs})
+    loaded = {spec: load_verifier(spec) for spec in dict.fromkeys([*rule.verifiers, *judges])}
+    rule.check(loaded)
+    return Parts(suite=suite, rule=rule, judges=judges, verifiers=loaded)
 
 
 def _check_names(config: RunConfig) -> None:

@@ -87,10 +87,10 @@ class Combination:
             scales = [self._scale(term, metric) for term, metric in zip(self.terms, metrics, strict=True)]
             table = (table - [scale.mean for scale in scales]) / [scale.deviation for scale in scales]
         table = table * signs
-        if not self.is_relative:
-            return np.asarray(table @ weights)
+        scaled = POOL_SCALES[self.kind](table) if self.is_relative else table
+        summed: np.ndarray = scaled @ weights
         # In a pool in another order the same sum may differ in its last digits, and would not tie.
-        return np.round(POOL_SCALES[self.kind](table) @ weights, 12)
+        return np.round(summed, 12) if self.is_relative else summed
 
     def _scale(self, term: Term, metric: Metric) -> Scale:
         if self.scales is None:

@@ -159,6 +159,32 @@ def test_synth_writes_the_best_candidate(tmp_path: Path):
     assert read_audio(tmp_path / "best.wav").seconds == pytest.approx(record["seconds"])
 
 
+def test_synth_has_nothing_to_compare_a_single_candidate_with_and_writes_it(tmp_path: Path):
+    flags = [*FAKE, "--verifier", "fake + fake:1", "--n", 1, "-o", "only.wav", "--json"]
+    result = cli("synth", "one two three", *flags, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    record = last_json(result)
+    assert (record["selection_scores"], record["failures"]) == ([None], ["undecided"])
+    assert (tmp_path / "only.wav").exists()
+
+
+def test_a_single_candidate_has_a_score_by_the_scales_of_a_run(tmp_path: Path):
+    assert cli("run", *FAKE, "--judge", "fake:1", "--limit", 2, "--n", 2, "--out", "run", cwd=tmp_path).returncode == 0
+    result = cli("calibrate", "run", "--out", "scales.json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "fake:1#stray" in result.stdout
+    flags = [*FAKE, "--verifier", "z(fake + fake:1, scales.json)", "--n", 1, "-o", "only.wav", "--json"]
+    (score,) = last_json(cli("synth", "one two three", *flags, cwd=tmp_path))["selection_scores"]
+    assert isinstance(score, float)
+
+
+def test_synth_says_what_a_cascade_spared(tmp_path: Path):
+    flags = [*FAKE, "--verifier", "cascade(2 of fake, fake:1)", "--n", 5, "-o", "best.wav", "--json"]
+    result = cli("synth", "one two three", *flags, cwd=tmp_path)
+    assert last_json(result)["spared_calls"] == 3
+    assert "spared 3 verifier calls" in result.stderr
+
+
 def test_synth_is_reproducible_and_listens_to_its_flags(tmp_path: Path):
     def sha(*flags: object) -> str:
         result = cli("synth", "one two three", *FAKE, "--n", 2, "-o", "x.wav", *flags, cwd=tmp_path)

@@ -82,3 +82,11 @@ def test_shapes_must_agree() -> None:
 def test_empty_pool_has_no_best() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         rank_probabilities(0)
+
+
+def test_an_unknown_value_leaves_undefined_only_what_it_could_be_part_of():
+    ranks = np.array([[2, 0, 1, 3]])
+    known = best_at_k(Sums.of_means(np.array([[5.0, 1.0, 2.0, 7.0]])), ranks).value
+    partly = best_at_k(Sums.of_means(np.array([[np.nan, 1.0, 2.0, np.nan]])), ranks).value
+    assert np.isnan(partly).tolist() == [True, True, False, False]
+    np.testing.assert_allclose(partly[2:], known[2:])

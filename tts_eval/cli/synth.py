@@ -83,6 +83,9 @@ def synth_command(
     write_atomically(out, lambda path: write_audio(path, clip))
     console = Console(stderr=as_json)
     console.print(_table(result))
+    if result.cost.spared_calls:
+        spared = f"spared {result.cost.spared_calls} verifier calls, about {result.cost.spared_seconds:.2f} s"
+        console.print(f"the cascade {spared}", markup=False, highlight=False)
     console.print(f"wrote {out} ({clip.seconds:.2f} s)", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(_record(result, out), allow_nan=False))
