@@ -148,7 +148,7 @@ class Rule:
     def _scores(self, keys: Mapping[int, tuple[float, ...]], size: int) -> dict[int, float]:
         if len(self.stages) == len(self.stages[0].steps) == 1:
             return {position: key[1] for position, key in keys.items()}
-        places = {key: -float(place) for place, key in enumerate(sorted(set(keys.values()), reverse=True))}
+        places = {key: float(-place) for place, key in enumerate(sorted(set(keys.values()), reverse=True))}
         return {position: places[key] for position, key in keys.items()}
 
     def selection_scores(self, pool: PoolScores, metrics: Metrics) -> list[float | None]:
