@@ -20,8 +20,9 @@ All of it:
     metric       VERIFIER[:ARGUMENT][#METRIC]
 
 A sum of one term is that metric itself; of more, their z-scores. Weights say how much a term counts;
-of a metric that is better when lower, the negative is ranked. A plus joins only between spaces: inside
-a path it is just a character, but a path with a comma or a half-open bracket cannot be written.
+of a metric that is better when lower, the negative is ranked. A plus joins only between spaces and a comma
+parts only before one: elsewhere they belong to a verifier (`speaker:wavlm-sv,reference=xcodec2`, a path).
+A half-open bracket cannot be written.
 """
 
 from __future__ import annotations
@@ -172,10 +173,10 @@ def _call(text: str) -> tuple[str, str]:
 
 
 def _arguments(text: str) -> list[str]:
-    """What stands between the commas that are in no bracket."""
+    """What stands between the commas that are before a space and in no bracket."""
     parts = [""]
-    for character, depth in zip(text, _depths(text), strict=True):
-        if character == "," and depth == 0:
+    for position, (character, depth) in enumerate(zip(text, _depths(text), strict=True)):
+        if character == "," and depth == 0 and not text[position + 1 : position + 2].strip():
             parts.append("")
         else:
             parts[-1] += character

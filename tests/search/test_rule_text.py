@@ -40,6 +40,11 @@ def test_a_limit_has_a_sense_and_a_number():
     assert only("lex( asr:base#wer <= 1e-1 )") == Limit(Term("asr:base", "wer"), "<=", 0.1)
 
 
+def test_a_comma_inside_a_verifier_is_its_own():
+    rule = parse_rule("lex(speaker:wavlm-sv,reference=xcodec2#sim_r>=0.3, asr:base)")
+    assert rule.verifiers == ("speaker:wavlm-sv,reference=xcodec2", "asr:base")
+
+
 def test_a_cascade_keeps_ever_fewer():
     rule = parse_rule("cascade(8 of duration, 4 of lex(speaker>=0.3, asr), asr:base + quality)")
     assert [stage.keep for stage in rule.stages] == [8, 4, None]
