@@ -10,18 +10,21 @@ reuses all that fits. One folder has one suite, one synthesizer and one run seed
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+from benchmarks.searches import search_and_store
 from benchmarks.suite import Suite, load_suite, suites
+from search.budget import parse_budget
 from search.outcome import OutcomeVerifier
+from search.remembering import selecting_verifier
 from search.rule_text import load_rule, parse_rule
 from search.selection import Rule
-from search.strategy import Budget, SearchResult, strategies
-from tts_eval.config import RunConfig, sampling_of
+from search.strategy import SearchResult, load_strategy, require_then, strategies
+from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
 from tts_eval.execution import SerialExecutor, batched
 from tts_eval.ground_truth import ground_truth_items
@@ -30,9 +33,9 @@ from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
-from tts_eval.stored import StoredSynthesizer, StoredVerifier
+from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
-from tts_eval.types import Item, Request, Verifier
+from tts_eval.types import Item, Request, StepSynthesizer, Synthesizer, Verifier
 from verifiers import load_verifier, verifiers
 
 logger = logging.getLogger(__name__)
@@ -72,7 +75,14 @@ class Parts:
     rule: Rule
     judges: tuple[str, ...]
     verifiers: Mapping[str, Verifier]
-    """By spec: the rule's and the judges'."""
+    """By spec: the rules' and the judges'."""
+    then: Rule | None = None
+    """Chooses among what a guided search leaves."""
+
+    @property
+    def searching(self) -> tuple[str, ...]:
+        """Verifiers that take part in the search, by spec."""
+        return tuple(dict.fromkeys([*self.rule.verifiers, *(self.then.verifiers if self.then else ())]))
 
 
 def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
@@ -85,44 +95,48 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
     """
     progress = progress or Quiet()
     parts = load_parts(config)
+    then = selecting_verifier(parts.then, parts.verifiers) if parts.then else None
+    strategy = load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then)
     synthesizer = load_synthesizer(config.synth)
-    strategy = strategies.load(config.strategy)(sampling=sampling_of(config), run_seed=config.seed)
     with RunStore.create(out) as store:
         manifest = Manifest(
             suite=parts.suite.name,
             synthesizer=synthesizer_identity(synthesizer),
             config=config,
             judges=parts.judges,
+            searching=parts.searching,
             verifiers={spec: VerifierRecord.of(verifier) for spec, verifier in parts.verifiers.items()},
-            scales=parts.rule.scales,
+            scales={**parts.rule.scales, **(parts.then.scales if parts.then else {})},
             provenance=describe(),
         )
         manifest = _with_what_came_before(store, manifest)
         parts = _with_added_judges(parts, manifest)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
-        requests = len(parts.suite.requests)
-        total = requests * config.n
-        truths = sum(request.ground_truth is not None for request in parts.suite.requests)
+        requests, truths = parts.suite.requests, sum(r.ground_truth is not None for r in parts.suite.requests)
+        is_whole = is_whole_pool(config)
+        pool = config.n if is_whole else 1
+        total = len(requests) * pool
         progress.start("generate", total)
-        stored = StoredSynthesizer(
-            synthesizer,
-            store,
-            SerialExecutor(),
-            batch=BATCH,
-            advance=partial(progress.advance, "generate"),
-        )
+        advance = partial(progress.advance, "generate")
+        stored = _stored_synthesizer(synthesizer, store, advance if is_whole else _unheard)
         # A judge that a cascade shows only some of the candidates hears them all once more.
-        judging = [spec for spec in parts.judges if parts.rule.asked(spec, config.n) < config.n]
+        asked = {spec: parts.rule.asked(spec, pool) if is_whole else pool for spec in parts.searching}
+        judging = [spec for spec in parts.judges if asked.get(spec, 0) < pool]
         selecting = {}
-        for spec in parts.rule.verifiers:
-            expected = requests * parts.rule.asked(spec, config.n) + (0 if spec in judging else truths)
+        for spec in parts.searching:
+            expected = len(requests) * asked[spec] + (0 if spec in judging else truths)
             selecting[spec] = _stored_verifier(spec, parts, store, progress, expected, "select")
         judges = {spec: _stored_verifier(spec, parts, store, progress, total + truths, "judge") for spec in judging}
-        outcome = OutcomeVerifier(parts.rule, selecting)
-        results = strategy.search(parts.suite.requests, stored, outcome, Budget(candidates=config.n))
-        _judge(results, list(judges.values()))
-        judge_ground_truths(parts.suite.requests, list({**selecting, **judges}.values()))
+        budget = parse_budget(config.budget, config.n)
+        if is_whole:
+            outcome = OutcomeVerifier(parts.rule, selecting)
+            _judge(_items_of(strategy.search(requests, stored, outcome, budget)), list(judges.values()))
+        else:
+            guide = selecting_verifier(parts.rule, parts.verifiers)
+            chosen = search_and_store(requests, strategy, stored, guide, budget, manifest)
+            _judge(_counted(chosen, advance), [*selecting.values(), *judges.values()])
+        judge_ground_truths(requests, list({**selecting, **judges}.values()))
 
 
 def load_parts(config: RunConfig) -> Parts:
@@ -133,19 +147,23 @@ def load_parts(config: RunConfig) -> Parts:
     """
     _check_names(config)
     suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
-    rule = load_rule(config.verifier)
+    rule, then = load_rule(config.verifier), load_rule(config.then) if config.then else None
+    rules = [rule, then] if then else [rule]
     judges = config.judge or suite.judges
-    loaded = {spec: load_verifier(spec) for spec in dict.fromkeys([*rule.verifiers, *judges])}
-    rule.check(loaded)
-    return Parts(suite=suite, rule=rule, judges=judges, verifiers=loaded)
+    specs = dict.fromkeys([*(spec for each in rules for spec in each.verifiers), *judges])
+    loaded = {spec: load_verifier(spec) for spec in specs}
+    for each in rules:
+        each.check(loaded)
+    return Parts(suite=suite, rule=rule, judges=judges, verifiers=loaded, then=then)
 
 
 def _check_names(config: RunConfig) -> None:
+    rules = [parse_rule(text) for text in (config.verifier, config.then) if text]
     named: list[tuple[Registry[Any], str]] = [
         (suites, config.suite),
         (synthesizers, config.synth),
         (strategies, config.strategy),
-        *((verifiers, spec) for spec in [*parse_rule(config.verifier).verifiers, *config.judge]),
+        *((verifiers, spec) for spec in [*(spec for rule in rules for spec in rule.verifiers), *config.judge]),
     ]
     problems = []
     for registry, spec in named:
@@ -155,13 +173,39 @@ def _check_names(config: RunConfig) -> None:
             problems.append(str(error))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
+    parse_budget(config.budget, config.n)
+    load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed)
+    if config.then:
+        require_then(config.strategy)
 
 
-def _judge(results: Iterable[SearchResult], judges: Sequence[Verifier]) -> None:
+def _items_of(results: Iterable[SearchResult]) -> Iterator[Item]:
+    for result in results:
+        yield from (Item(request=result.request, candidate=candidate) for candidate in result.candidates)
+
+
+def _counted(items: Iterable[Item], advance: Advance) -> Iterator[Item]:
+    for item in items:
+        advance(1)
+        yield item
+
+
+def _unheard(_: int) -> None:
+    """Candidates on the way are not what the progress bar counts."""
+
+
+def _stored_synthesizer(synthesizer: Synthesizer, store: RunStore, advance: Advance) -> StoredSynthesizer:
+    if hasattr(synthesizer, "begin"):
+        steps = cast(StepSynthesizer, synthesizer)
+        return StoredStepSynthesizer(steps, store, SerialExecutor(), batch=BATCH, advance=advance)
+    return StoredSynthesizer(synthesizer, store, SerialExecutor(), batch=BATCH, advance=advance)
+
+
+def _judge(items: Iterable[Item], judges: Sequence[Verifier]) -> None:
     """Score every candidate with every judge as results come, so that only a batch of audio is in memory."""
     waiting: list[Item] = []
-    for result in results:
-        waiting += [Item(request=result.request, candidate=candidate) for candidate in result.candidates]
+    for item in items:
+        waiting.append(item)
         if len(waiting) >= JUDGED_AT_ONCE:
             for judge in judges:
                 judge.score(waiting)

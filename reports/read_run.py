@@ -13,6 +13,7 @@ from reports.results import CandidateResult, JudgedMetric, RequestResult, RunRes
 from search.rule_text import parse_rule
 from search.selection import Rule, Spared, Verdict, ranks
 from tts_eval import ground_truth
+from tts_eval.config import RunConfig, is_whole_pool
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
 from tts_eval.records import candidate_from_row, ground_truth_digest
 from tts_eval.seeds import candidate_seed
@@ -35,19 +36,30 @@ def read_run(folder: Path) -> RunResults:
         name=folder.resolve().name,
         suite=f"{manifest.suite}, first {len(records)} requests" if config.limit == len(records) else manifest.suite,
         synthesizer=manifest.synthesizer,
-        strategy=f"{config.strategy}, N = {config.n}, selected by {rule.text}" if config.n > 1 else "single sample",
-        n=config.n,
+        strategy=_strategy(config),
+        n=config.n if is_whole_pool(config) else 1,
         metrics=_judged_metrics(manifest, rule),
         requests=tuple(_request_result(record, rule, manifest, store) for record in records),
         run=manifest.as_json(),
     )
 
 
+def _strategy(config: RunConfig) -> str:
+    if is_whole_pool(config):
+        selected = f"{config.strategy}, N = {config.n}, selected by {config.verifier.strip()}"
+        return selected if config.n > 1 else "single sample"
+    budget = f", {config.budget} a request" if config.budget else ""
+    then = f", then {config.then}" if config.then else ""
+    return f"{config.strategy}{budget}, guided by {config.verifier.strip()}{then}; its own choice"
+
+
 def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
     # One candidate is no choice: then nothing was selected on.
     selecting = rule.verifiers if manifest.config.n > 1 else ()
+    if not is_whole_pool(manifest.config):
+        selecting = manifest.searching
     checkpoints = {manifest.verifiers[spec].checkpoint for spec in selecting}
-    judges = dict.fromkeys([*manifest.judges, *manifest.added_judges, *rule.verifiers])
+    judges = dict.fromkeys([*manifest.judges, *manifest.added_judges, *rule.verifiers, *selecting])
     is_selecting = {spec: manifest.verifiers[spec].checkpoint in checkpoints for spec in judges}
     return tuple(
         JudgedMetric(
@@ -134,7 +146,7 @@ def _candidate_result(
     )
     return CandidateResult(
         index=index,
-        seed=seed,
+        seed=candidate.seed,
         finish=candidate.finish,
         failure=candidate.failure,
         audio=row["audio"] or None,

@@ -18,8 +18,7 @@ class OutcomeVerifier:
     """A selection rule with its verifiers loaded."""
 
     name = "selection"
-    version = "2"
-    supports_partial = False
+    version = "3"
     metrics = (Metric(name="selection", higher_is_better=True, worst=float("-inf")),)
 
     def __init__(self, rule: Rule, verifiers: Mapping[str, Verifier]) -> None:
@@ -28,6 +27,7 @@ class OutcomeVerifier:
         self._verifiers = verifiers
         self._metrics = {spec: verifiers[spec].metrics for spec in rule.verifiers}
         self.judge = rule.text
+        self.supports_partial = all(verifiers[spec].supports_partial for spec in rule.verifiers)
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order; `value` is the selection score within the item's pool."""
@@ -72,7 +72,9 @@ class OutcomeVerifier:
         elif value is None:
             failure = failure or Failure(FailureKind.VERIFIER, "A verifier of the selection rule gave no number.")
         stages = len(self._rule.stages)
-        details = {"stage": f"{verdict.stage + 1} of {stages}"} if stages > 1 else {}
+        details = {key: text for part in reversed(list(parts.values())) for key, text in part.details.items()}
+        if stages > 1:
+            details["stage"] = f"{verdict.stage + 1} of {stages}"
         if spared.verifiers:
             details["not asked"] = ", ".join(spared.verifiers)
         return Score(

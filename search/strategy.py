@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tts_eval.registry import Registry
+from search.budget import Budget
+from search.options import parse_options
+from tts_eval.errors import ConfigError
+from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Candidate, Cost, Request, Sampling, Score, Synthesizer, Verifier
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What a search may spend on each request."""
-
-    candidates: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +43,11 @@ class Strategy(Protocol):
 
 
 class StrategyFactory(Protocol):
-    """Makes a strategy from the settings that all of them share."""
+    """Makes a strategy from the settings that all of them share, and options of its own.
+
+    Options are keyword parameters whose defaults are of type int, float or str. A strategy that guides
+    unfinished candidates also takes `then`, the verifier that chooses among the finished ones.
+    """
 
     def __call__(self, *, sampling: Sampling, run_seed: int) -> Strategy:
         """The strategy, ready to search."""
@@ -54,4 +55,49 @@ class StrategyFactory(Protocol):
 
 
 strategies: Registry[StrategyFactory] = Registry("strategy", "strategies", entry_point_group="tts_eval.strategies")
-strategies.add("best-of-n", "search.best_of_n:BestOfN", "N independent samples, the best one wins")
+for _name, _target, _summary in (
+    ("best-of-n", "search.best_of_n:BestOfN", "N independent samples, the best one wins"),
+    ("beam", "search.beam:BeamSearch", "step-wise beam search, as in Llasa: keep the best, expand them"),
+    ("partial-prm", "search.partial_prm:PartialPrm", "beam search for the first seconds, free sampling after that"),
+    ("dvts", "search.dvts:DiverseTrees", "independent subtrees, each goes on with its best"),
+    ("smc", "search.particles:ParticleSearch", "particles that are resampled by their scores"),
+    ("rejection", "search.rejection:Rejection", "sample until a candidate is good enough, N at most"),
+    ("adaptive", "search.adaptive:AdaptiveBestOfN", "best-of-N that stops when one more sample does not pay"),
+    ("consensus", "search.consensus:Consensus", "of N, the one whose transcript the others agree with most"),
+    ("early-rejection", "search.early_rejection:EarlyRejection", "N samples, the worst are dropped half-way"),
+):
+    strategies.add(_name, _target, _summary)
+
+
+def load_strategy(spec: str, *, sampling: Sampling, run_seed: int, then: Verifier | None = None) -> Strategy:
+    """The strategy that NAME or NAME:KEY=VALUE,... asks for.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+        ConfigError: it has no such options, or they have other values; all problems at once.
+    """
+    name, argument = parse_spec(spec)
+    factory = strategies.load(name)
+    settings = parse_options(argument, factory, spec)
+    if then is not None:
+        require_then(spec)
+        settings["then"] = then
+    return factory(sampling=sampling, run_seed=run_seed, **settings)
+
+
+def require_then(spec: str) -> None:
+    """That the strategy leaves the last choice to another verifier where one is given.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+        ConfigError: it chooses among finished candidates itself.
+    """
+    name = parse_spec(spec).name
+    if "then" not in inspect.signature(strategies.load(name)).parameters:
+        raise ConfigError([f"Strategy '{name}' chooses among finished candidates already; drop --then."])
+
+
+def merits(scores: Sequence[Score], verifier: Verifier) -> list[float | None]:
+    """The values of the verifier's first metric, higher is better; None where there is none."""
+    sign = 1.0 if verifier.metrics[0].higher_is_better else -1.0
+    return [None if score.value is None else sign * score.value for score in scores]

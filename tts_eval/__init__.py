@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "AudioError": "tts_eval.errors",
     "BestOfN": "search.best_of_n",
-    "Budget": "search.strategy",
+    "Budget": "search.budget",
     "Candidate": "tts_eval.types",
     "Clip": "tts_eval.audio",
     "ConfigError": "tts_eval.errors",
@@ -64,9 +64,10 @@ if TYPE_CHECKING:
     from reports.page import write_report
     from reports.read_run import read_run
     from search.best_of_n import BestOfN
+    from search.budget import Budget
     from search.outcome import OutcomeVerifier
     from search.rule_text import load_rule, parse_rule
-    from search.strategy import Budget, Strategy
+    from search.strategy import Strategy
     from tts_eval.audio import Clip, read_audio, write_audio
     from tts_eval.config import RunConfig
     from tts_eval.errors import AudioError, ConfigError, DataError, StoreError, TTSEvalError

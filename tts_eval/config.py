@@ -35,6 +35,11 @@ class RunConfig:
     synth: str = "piper"
     """Synthesizer spec."""
     strategy: str = "best-of-n"
+    """Strategy spec, NAME or NAME:KEY=VALUE,..."""
+    then: str = ""
+    """Selection rule that chooses among what a guided search leaves; `verifier` when empty."""
+    budget: str = ""
+    """What may be spent on each request: NUMBER-tokens, NUMBER-flops or NUMBER-seconds; no limit when empty."""
     n: int = 8
     """Candidates per request."""
     temperature: float = 1.0
@@ -73,6 +78,11 @@ class RunConfig:
         ]
         if problems:
             raise ConfigError(problems)
+
+
+def is_whole_pool(config: RunConfig) -> bool:
+    """Whether the run makes N candidates of each request and keeps them all; else it keeps what its search chose."""
+    return config.strategy == "best-of-n" and not config.budget
 
 
 def sampling_of(config: RunConfig) -> Sampling:

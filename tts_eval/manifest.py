@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.audio import AudioSource
-from tts_eval.config import RunConfig, as_dict, parse_config, sampling_of
+from tts_eval.config import RunConfig, as_dict, is_whole_pool, parse_config, sampling_of
 from tts_eval.errors import StoreError
 from tts_eval.files import write_text_atomically
 from tts_eval.ground_truth import ground_truth_candidate
@@ -24,6 +24,7 @@ from tts_eval.records import (
     request_digest,
     score_from_row,
     score_key,
+    search_key,
     verifier_identity,
 )
 from tts_eval.scales import Scales, scales_from_json, scales_json
@@ -98,6 +99,8 @@ class Manifest:
     config: RunConfig
     judges: tuple[str, ...]
     """Those of the config or the suite."""
+    searching: tuple[str, ...] = ()
+    """Verifiers that take part in the search, by spec: the rule's and those of `then`."""
     added_judges: tuple[str, ...] = ()
     """Those that `tts-eval score` added later."""
     verifiers: Mapping[str, VerifierRecord]
@@ -123,6 +126,7 @@ class Manifest:
             "synthesizer": self.synthesizer,
             "config": as_dict(self.config),
             "judges": list(self.judges),
+            "searching": list(self.searching),
             "added_judges": list(self.added_judges),
             "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
             "scales": {name: scales_json(scales) for name, scales in self.scales.items()},
@@ -131,8 +135,13 @@ class Manifest:
         }
 
     def candidate_rows(self, store: RunStore, record: RequestRecord) -> list[Row | None]:
-        """The stored row of each of the N candidates of a request; None where there is none yet."""
+        """The stored row of each candidate of a request; None where there is none yet.
+
+        There are N of them, or the one that a search chose.
+        """
         config = self.config
+        if not is_whole_pool(config):
+            return [store.candidates.get(self.search_key(record))]
         sampling = sampling_of(config)
         identifier = record.request.id
         keys = (
@@ -147,6 +156,20 @@ class Manifest:
             for index in range(config.n)
         )
         return [store.candidates.get(key) for key in keys]
+
+    def search_key(self, record: RequestRecord) -> str:
+        """Under which the candidate is stored that this run's search chose for a request."""
+        config = self.config
+        settings = {
+            name: value
+            for name, value in as_dict(config).items()
+            if name in ("strategy", "then", "budget", "n", "seed", "verifier")
+        }
+        settings["sampling"] = asdict(sampling_of(config))
+        searching = [f"{self.verifiers[spec].identity}:{self.verifiers[spec].judge}" for spec in self.searching]
+        return search_key(
+            self.synthesizer, [record.request.id, record.digest, record.reference_digest], settings, searching
+        )
 
     def scores(self, store: RunStore, reference_digest: str, audio_sha256: str) -> dict[str, Score]:
         """What each verifier said of some audio against a reference, by spec; nothing where there is no audio ("")."""
@@ -178,6 +201,7 @@ def read_manifest(store: RunStore) -> Manifest:
             synthesizer=record["synthesizer"],
             config=parse_config(record["config"]),
             judges=tuple(record["judges"]),
+            searching=tuple(record.get("searching", ())),
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             scales={name: scales_from_json(entry) for name, entry in record.get("scales", {}).items()},

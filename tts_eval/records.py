@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +60,11 @@ def candidate_key(
     return _digest(synthesizer, request_id, request_digest, asdict(sampling), seed, index)
 
 
+def search_key(synthesizer: str, request: Sequence[str], settings: Mapping[str, Any], verifiers: Sequence[str]) -> str:
+    """Identity of what a search chose: who spoke, what was asked, how it searched, and who guided and chose."""
+    return _digest("search", synthesizer, list(request), dict(settings), list(verifiers))
+
+
 def score_key(verifier: str, judge: str, reference_digest: str, audio_sha256: str) -> str:
     """Identity of one score: who (NAME@VERSION, checkpoint) judged which audio against what."""
     return _digest(verifier, judge, reference_digest, audio_sha256)
@@ -103,6 +109,8 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "audio_seconds": cost.audio_seconds,
         "generator_seconds": cost.generator_seconds,
         "flops": cost.flops,
+        "search_verifier_seconds": cost.verifier_seconds,
+        "search_judgements": cost.judgements,
     }
 
 
@@ -122,6 +130,8 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
             audio_seconds=row["audio_seconds"],
             generator_seconds=row["generator_seconds"],
             flops=row["flops"],
+            verifier_seconds=row.get("search_verifier_seconds", 0.0),
+            judgements=row.get("search_judgements", 0),
         ),
         failure=row_failure(row),
     )

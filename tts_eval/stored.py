@@ -35,7 +35,18 @@ from tts_eval.records import (
 )
 from tts_eval.store import Row, RunStore
 from tts_eval.synthesizers.failed import failed_candidate
-from tts_eval.types import Candidate, FailureKind, FinishReason, Item, Job, Request, Score, Synthesizer, Verifier
+from tts_eval.types import (
+    Candidate,
+    FailureKind,
+    FinishReason,
+    Item,
+    Job,
+    Request,
+    Score,
+    StepSynthesizer,
+    Synthesizer,
+    Verifier,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +83,16 @@ class StoredSynthesizer:
             self._advance(len(batch))
         return [kept for key in keys if (kept := found[key]) is not None]
 
+    def recall(self, key: str) -> Candidate | None:
+        """What is stored under `key`; None where nothing is, or where trying again may do better."""
+        return self._recall(key)
+
+    def remember(self, key: str, job: Job, candidate: Candidate) -> Candidate:
+        """Store a candidate under a key of its own; it comes back as stored."""
+        kept, row = self._keep(key, job, candidate)
+        self._store.add_candidates([row])
+        return kept
+
     def _key(self, job: Job) -> str:
         digest = request_digest(job.request)
         return candidate_key(synthesizer_identity(self), job.request.id, digest, job.sampling, job.seed, job.index)
@@ -103,6 +124,17 @@ class StoredSynthesizer:
             audio = f"candidates/audio/{audio_name(job, key)}"
             write_atomically(self._store.folder / audio, lambda path: write_audio(path, stored))
         return candidate, candidate_row(key, job.request.id, self, candidate, audio)
+
+
+class StoredStepSynthesizer(StoredSynthesizer):
+    """The same for a synthesizer with steps. What grows step by step is not remembered: seeds bring it back."""
+
+    def __init__(
+        self, synthesizer: StepSynthesizer, store: RunStore, executor: Executor, *, batch: int, advance: Advance
+    ) -> None:
+        super().__init__(synthesizer, store, executor, batch=batch, advance=advance)
+        self.step_seconds = synthesizer.step_seconds
+        self.begin = synthesizer.begin
 
 
 class StoredVerifier:

@@ -128,6 +128,8 @@ class Cost:
     """Wall seconds that would have taken, by what the same verifiers took for the other clips of the pool."""
     flops: float | None = None
     """Model FLOPs; None where nobody counted them."""
+    judgements: int = 0
+    """Clips that a search asked its verifiers about, unfinished ones too."""
 
     def __add__(self, other: Cost) -> Cost:
         counted = [flops for flops in (self.flops, other.flops) if flops is not None]
@@ -139,6 +141,20 @@ class Cost:
             spared_calls=self.spared_calls + other.spared_calls,
             spared_seconds=self.spared_seconds + other.spared_seconds,
             flops=sum(counted) if counted else None,
+            judgements=self.judgements + other.judgements,
+        )
+
+    def __sub__(self, earlier: Cost) -> Cost:
+        """What was added since `earlier`."""
+        return Cost(
+            tokens=self.tokens - earlier.tokens,
+            audio_seconds=self.audio_seconds - earlier.audio_seconds,
+            generator_seconds=self.generator_seconds - earlier.generator_seconds,
+            verifier_seconds=self.verifier_seconds - earlier.verifier_seconds,
+            spared_calls=self.spared_calls - earlier.spared_calls,
+            spared_seconds=self.spared_seconds - earlier.spared_seconds,
+            flops=None if self.flops is None else self.flops - (earlier.flops or 0.0),
+            judgements=self.judgements - earlier.judgements,
         )
 
 
@@ -242,6 +258,10 @@ class Generation(Protocol):
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these rows, in this order; a row named twice is forked, and its copies get fresh seeds."""
+        ...
+
+    def branch(self) -> Generation:
+        """The same rows again, to look ahead with: they go on as these would, and these stay where they are."""
         ...
 
     def audio(self) -> list[Candidate]:

@@ -1,7 +1,8 @@
 """Verifiers without a model, for tests of searches: they measure the tones of the fake synthesizer.
 
 `fake` measures how far the pitch strays; `fake:NOISE` adds a seeded error to that, so that two of
-them disagree as real judges do. A request whose metadata has `fake_verifier: raise` makes it raise.
+them disagree as real judges do. A request whose metadata has `fake_verifier: raise` makes it raise;
+with `fake_verifier: undecided` it says of unfinished speech that it cannot tell yet.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tts_eval.errors import ConfigError
-from tts_eval.types import Item, Metric, Score
+from tts_eval.synthesizers.fake import WORD_SECONDS
+from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
 
 
@@ -40,14 +42,17 @@ class FakeVerifier:
         """One score per item; lower is better."""
         return score_items(self, items, self._judge)
 
-    def _judge(self, items: Sequence[Item]) -> list[Judgement]:
+    def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         return [self._one(item) for item in items]
 
-    def _one(self, item: Item) -> Judgement:
+    def _one(self, item: Item) -> Judgement | Failure:
         if item.request.metadata.get("fake_verifier") == "raise":
             raise RuntimeError("asked to fail")
+        if item.partial and item.request.metadata.get("fake_verifier") == "undecided":
+            return Failure(FailureKind.UNDECIDED, f"Of '{item.request.id}' too little has been said.")
         clip = clip_of(item)
-        words = np.array_split(clip.samples, max(len(item.request.text.split()), 1))
+        said = round(clip.seconds / WORD_SECONDS) if item.partial else len(item.request.text.split())
+        words = np.array_split(clip.samples, max(said, 1))
         crossings = [np.count_nonzero(np.diff(np.signbit(word))) / 2 / (len(word) / clip.rate) for word in words]
         stray = float(np.mean(np.abs(np.array(crossings) / 220.0 - 1.0)))
         seed = hashlib.sha256(f"{clip.sha256}{self._noise}".encode()).digest()

@@ -2,10 +2,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from search.best_of_n import POOLS_AT_ONCE, BestOfN
+from search.best_of_n import BestOfN
+from search.budget import Budget
 from search.outcome import OutcomeVerifier
+from search.rounds import POOLS_AT_ONCE
 from search.rule_text import parse_rule
-from search.strategy import Budget
 from tts_eval.errors import ConfigError
 from tts_eval.synthesizers.fake import FakeSynthesizer
 from tts_eval.types import FinishReason, Item, Request, Sampling

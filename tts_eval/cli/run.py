@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks.runner import run
 from tts_eval.cli.progress import Bars
 from tts_eval.cli.report import exit_code, finish
-from tts_eval.config import RunConfig, parse_config, read_yaml
+from tts_eval.config import RunConfig, is_whole_pool, parse_config, read_yaml
 
 
 def _default(setting: str) -> str:
@@ -30,7 +30,14 @@ def run_command(
         str | None, typer.Option(show_default=_default("synth"), help="Who says it: NAME or NAME:ARGUMENT.")
     ] = None,
     strategy: Annotated[
-        str | None, typer.Option(show_default=_default("strategy"), help="How the budget is spent.")
+        str | None, typer.Option(show_default=_default("strategy"), help="How it is spent: NAME or NAME:KEY=VALUE,...")
+    ] = None,
+    then: Annotated[
+        str | None, typer.Option(show_default="the same", help="Rule that chooses among what a guided search leaves.")
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(show_default="no limit", help="Most to spend on a request: 4e5-tokens, 2e13-flops, 30-seconds."),
     ] = None,
     n: Annotated[int | None, typer.Option("--n", show_default=_default("n"), help="Candidates per request.")] = None,
     temperature: Annotated[
@@ -73,6 +80,8 @@ def run_command(
         "limit": limit,
         "synth": synth,
         "strategy": strategy,
+        "then": then,
+        "budget": budget,
         "n": n,
         "temperature": temperature,
         "top_p": top_p,
@@ -95,6 +104,7 @@ def run_command(
 
 
 def default_folder(config: RunConfig) -> Path:
-    """runs/SUITE-SYNTH-nN, in characters that any file system takes."""
-    name = f"{config.suite}-{config.synth}-n{config.n}"
+    """runs/SUITE-SYNTH-nN, or -STRATEGY-BUDGET where that is not all, in characters that any file system takes."""
+    spent = f"n{config.n}" if is_whole_pool(config) else f"{config.strategy}-{config.budget}".rstrip("-")
+    name = f"{config.suite}-{config.synth}-{spent}"
     return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)

@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from search.outcome import OutcomeVerifier
+from search.budget import parse_budget
+from search.remembering import selecting_verifier
 from search.rule_text import load_rule
-from search.strategy import Budget, SearchResult, strategies
+from search.strategy import SearchResult, load_strategy, require_then
 from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
@@ -31,6 +32,10 @@ def synth_command(
     n: Annotated[int, typer.Option("--n", help="Candidates to choose from.")] = DEFAULTS.n,
     verifier: Annotated[str, typer.Option(help="Selection rule.")] = DEFAULTS.verifier,
     strategy: Annotated[str, typer.Option(help="How the budget is spent.")] = DEFAULTS.strategy,
+    then: Annotated[
+        str, typer.Option(help="Rule that chooses among what a guided search leaves; empty is the same.")
+    ] = DEFAULTS.then,
+    budget: Annotated[str, typer.Option(help="Most to spend: 4e5-tokens, 2e13-flops, 30-seconds.")] = DEFAULTS.budget,
     temperature: Annotated[float, typer.Option(help="Sampling temperature.")] = DEFAULTS.temperature,
     top_p: Annotated[
         float, typer.Option(help="Draw from the likeliest tokens with this probability.")
@@ -60,6 +65,8 @@ def synth_command(
             "n": n,
             "verifier": verifier,
             "strategy": strategy,
+            "then": then,
+            "budget": budget,
             "temperature": temperature,
             "top_p": top_p,
             "top_k": top_k,
@@ -93,11 +100,17 @@ def synth_command(
 
 def search_one(config: RunConfig, request: Request) -> SearchResult:
     """The search of `config` on one request, in memory."""
-    rule = load_rule(config.verifier)
-    outcome = OutcomeVerifier(rule, {spec: load_verifier(spec) for spec in rule.verifiers})
-    strategy = strategies.load(config.strategy)(sampling=sampling_of(config), run_seed=config.seed)
+    budget = parse_budget(config.budget, config.n)
+    if config.then:
+        require_then(config.strategy)
+    rules = [load_rule(text) for text in (config.verifier, config.then) if text]
+    loaded = {spec: load_verifier(spec) for rule in rules for spec in rule.verifiers}
+    outcome, *then = [selecting_verifier(rule, loaded) for rule in rules]
+    strategy = load_strategy(
+        config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then[0] if then else None
+    )
     synthesizer = load_synthesizer(config.synth)
-    return next(iter(strategy.search([request], synthesizer, outcome, Budget(candidates=config.n))))
+    return next(iter(strategy.search([request], synthesizer, outcome, budget)))
 
 
 def _table(result: SearchResult) -> Table:

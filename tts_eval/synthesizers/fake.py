@@ -94,6 +94,10 @@ class FakeGeneration:
             chosen.append(row)
         self.rows = chosen
 
+    def branch(self) -> FakeGeneration:
+        """The same rows again; what they say from here on costs them alone."""
+        return FakeGeneration(self.rows)
+
     def finished(self) -> list[FinishReason | None]:
         """How each row ended; None for a live one."""
         over = [FinishReason.LENGTH if _fate(row.job) == "length" else FinishReason.EOS for row in self.rows]

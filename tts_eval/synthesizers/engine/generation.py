@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,24 @@ class RowGeneration:
         self._place([row for row in chosen if row.finish is None])
         for row in forks:
             self._workspace.rows.reseed(row.slot, row.seed)
+
+    @torch.inference_mode()
+    def branch(self) -> RowGeneration:
+        """The same rows in a workspace of their own; what they say from here on costs them alone."""
+        twin = copy(self)
+        twin._rows = [replace(row) for row in self._rows]
+        twin._spent = Cost()
+        live = sorted((row for row in twin._rows if row.finish is None), key=lambda row: row.slot)
+        twin._workspace = self._engine.lease(twin, max(len(live), 1), self._workspace.columns, self._workspace.steps)
+        for slot, row in enumerate(live):
+            twin._workspace.rows.assign(slot, row.start)
+        if live:
+            index = torch.tensor([row.slot for row in live], dtype=torch.long, device=self._engine.device)
+            twin._workspace.gather(self._workspace, index, self._column)
+        for slot, row in enumerate(live):
+            row.slot = slot
+        twin._live = live
+        return twin
 
     @torch.inference_mode()
     def audio(self) -> list[Candidate]:

@@ -311,3 +311,21 @@ def test_greedy_tokens_on_a_gpu_equal_those_on_a_cpu(llasa, checkpoint, requests
     jobs = jobs_for(requests, 2, Sampling(temperature=0.0))
     on_gpu = load_synthesizer(f"llasa:{checkpoint},device=cuda,dtype=float32")
     assert tokens(on_gpu.generate(jobs)) == tokens(llasa.generate(jobs))
+
+
+def test_a_branch_goes_on_as_the_rows_would_and_leaves_them_where_they_are(llasa, requests, jobs_for):
+    jobs = jobs_for(requests, 2, Sampling(), max_seconds=2.0)
+    undisturbed = tokens(llasa.generate(jobs))
+    generation = llasa.begin(jobs)
+    generation.advance(7)
+    before, spent = tokens(generation.audio()), generation.spent.tokens
+    branch = generation.branch()
+    branch.advance(9)
+    assert [said[: len(now)] for said, now in zip(tokens(branch.audio()), before, strict=True)] == before
+    assert branch.spent.tokens > 0
+    assert generation.spent.tokens == spent
+    assert tokens(generation.audio()) == before
+    branch.advance(200)
+    generation.advance(200)
+    assert tokens(branch.audio()) == tokens(generation.audio()) == undisturbed
+    assert generation.finished() == branch.finished()

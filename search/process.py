@@ -1,0 +1,389 @@
+"""Process search: candidates are judged, kept, dropped and expanded while they are being said.
+
+    begin -> [ advance -> hear -> judge -> keep -> expand ] ... -> let the rest go on freely -> choose
+
+`Guidance` says how; beam search, partial PRM, DVTS, SMC and early rejection are settings of it. All
+beams of all requests in a batch make a step together: one call of the generator, one of the verifier.
+A beam that has ended stays in competition, and costs nothing more. Everything random follows from
+the run seed, the request and the number of the step; who shares the batch does not matter.
+
+What a request spends is what its rows added to their own cost, step by step, so a prefix that beams
+share counts once and dropped beams count too. When the budget nears its end a request goes on with
+fewer rows; what is left at the end of it is cut.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import numpy as np
+
+from search.budget import Budget
+from search.selection import ranks
+from search.strategy import SearchResult, merits
+from tts_eval.errors import ConfigError
+from tts_eval.execution import batched
+from tts_eval.seeds import candidate_seed, forked_seed, generator
+from tts_eval.synthesizers.failed import failed_candidate
+from tts_eval.types import (
+    Candidate,
+    Cost,
+    FailureKind,
+    FinishReason,
+    Generation,
+    Item,
+    Job,
+    Request,
+    Sampling,
+    Score,
+    StepSynthesizer,
+    Synthesizer,
+    Verifier,
+)
+
+ROWS_AT_ONCE = 256
+"""Beams that are generated and judged together; bounds memory, and lets requests share calls."""
+SLOW_SPEECH = 10.0
+"""Characters a second; at this pace the budget reserves what one beam needs to come to its end."""
+NOT_YET = (FailureKind.UNDECIDED, FailureKind.SHORT, FailureKind.EMPTY)
+"""What a verifier says of an unfinished clip when it cannot tell yet."""
+
+
+@dataclass(slots=True, eq=False)
+class Beam:
+    """One continuation of a request."""
+
+    tree: int
+    candidate: Candidate
+    row: int = 0
+    """Of the generation, while it goes on."""
+    is_over: bool = False
+    score: Score | None = None
+    merit: float | None = None
+    """The score's value, higher is better; None where there is none."""
+    is_final: bool = False
+    """Whether the score is of all that it says."""
+    potential: float | None = None
+    """What a resampling strategy remembers of it."""
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the verifier cannot tell yet: no reason to prefer it, nor to drop it."""
+        failure = self.score.failure if self.score else None
+        return not self.is_over and failure is not None and failure.kind in NOT_YET
+
+
+Keep = Callable[[Sequence[Beam], int, np.random.Generator], list[int]]
+"""(one tree's beams, number of the decision from 0, random stream) -> who goes on, best first; may repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guidance:
+    """How beams are chosen on the way."""
+
+    step_seconds: float
+    """Speech between two decisions."""
+    decisions: float
+    """How many there are; infinity guides to the end."""
+    width: int
+    """Rows that a tree begins with."""
+    keep: Keep
+    trees: int = 1
+    """Groups of beams that do not compete with each other."""
+    expand: int = 1
+    """Continuations of each beam that is kept; the first goes on as it would have anyway."""
+    lookahead_seconds: float = 0.0
+    """Beams are judged by what they would say so much later."""
+
+
+@dataclass(slots=True, eq=False)
+class Hunt:
+    """The search of one request."""
+
+    request: Request
+    beams: list[Beam]
+    cost: Cost = field(default_factory=Cost)
+    share_per_row: float = 0.0
+    """Part of the budget that one row's step has cost lately."""
+
+    @property
+    def live(self) -> list[Beam]:
+        """Beams that go on."""
+        return [beam for beam in self.beams if not beam.is_over]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSearch:
+    """The engine of every strategy that guides unfinished candidates."""
+
+    guidance: Guidance
+    sampling: Sampling
+    run_seed: int
+    then: Verifier | None = None
+    """Chooses among the finished candidates; None leaves that to the verifier that guides."""
+
+    def search(
+        self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
+    ) -> Iterator[SearchResult]:
+        """One result per request, in order.
+
+        Raises:
+            ConfigError: the synthesizer has no steps, or the verifier cannot judge what is not finished.
+        """
+        steps = checked(synthesizer, verifier)
+        for chunk in batched(requests, max(ROWS_AT_ONCE // (self.guidance.width * self.guidance.trees), 1)):
+            for hunts, generation in self._begin(chunk, steps, budget):
+                if isinstance(generation, Exception):
+                    yield self._failed(hunts[0], generation, verifier)
+                    continue
+                batch = _Batch(self, hunts, generation, steps.step_seconds, verifier, budget)
+                batch.run()
+                yield from (_result(hunt) for hunt in hunts)
+
+    def _begin(
+        self, requests: Sequence[Request], steps: StepSynthesizer, budget: Budget
+    ) -> Iterator[tuple[list[Hunt], Generation | Exception]]:
+        """One generation for all requests; when one of them cannot be begun, halves find it. Nothing is said twice."""
+        hunts = [self._hunt(request, steps.step_seconds, budget) for request in requests]
+        number_rows(hunts)
+        jobs = [
+            Job(request=hunt.request, index=b.candidate.index, seed=b.candidate.seed, sampling=self.sampling)
+            for hunt in hunts
+            for b in hunt.beams
+        ]
+        try:
+            generation = steps.begin(jobs)
+        except Exception as error:  # models raise whatever they like; the request is named in the result
+            if len(requests) == 1:
+                yield hunts, error
+                return
+            middle = len(requests) // 2
+            yield from self._begin(requests[:middle], steps, budget)
+            yield from self._begin(requests[middle:], steps, budget)
+            return
+        yield hunts, generation
+
+    def _hunt(self, request: Request, step_seconds: float, budget: Budget) -> Hunt:
+        trees = self.guidance.trees
+        beams = [
+            Beam(
+                tree=index % trees,
+                candidate=Candidate(
+                    index=index,
+                    seed=candidate_seed(self.run_seed, request.id, index),
+                    sampling=self.sampling,
+                    finish=FinishReason.LENGTH,
+                ),
+            )
+            for index in range(trees * self.guidance.width)
+        ]
+        hunt = Hunt(request, beams)
+        # Before anything is known: a step samples a token at least.
+        hunt.share_per_row = model_steps(self.guidance.step_seconds, step_seconds) / budget.tokens
+        hunt.beams = affordable(hunt, beams, budget, self.guidance.step_seconds)
+        return hunt
+
+    def _failed(self, hunt: Hunt, error: Exception, verifier: Verifier) -> SearchResult:
+        beam = hunt.beams[0]
+        job = Job(request=hunt.request, index=0, seed=beam.candidate.seed, sampling=self.sampling)
+        message = f"{type(error).__name__} on '{hunt.request.id}': {error}"
+        beam.candidate, beam.is_over = failed_candidate(job, FailureKind.SYNTHESIS, message), True
+        hunt.beams = [beam]
+        judge([hunt], self.then or verifier)
+        return _result(hunt)
+
+
+class _Batch:
+    """Requests that share a generation."""
+
+    def __init__(
+        self,
+        search: ProcessSearch,
+        hunts: list[Hunt],
+        generation: Generation,
+        step_seconds: float,
+        verifier: Verifier,
+        budget: Budget,
+    ) -> None:
+        self._search = search
+        self._guidance = search.guidance
+        self._hunts = hunts
+        self._generation = generation
+        self._step_seconds = step_seconds
+        self._verifier = verifier
+        self._budget = budget
+
+    def run(self) -> None:
+        """Take every request to its end."""
+        decision = 0
+        while live := [hunt for hunt in self._hunts if hunt.live]:
+            is_guided = decision < self._guidance.decisions
+            before = [(self._budget.share(hunt.cost), len(hunt.live)) for hunt in live]
+            self._advance(live, is_guided)
+            if is_guided:
+                judge(live, self._verifier, self._ahead(live))
+            for hunt, (share, rows) in zip(live, before, strict=True):
+                hunt.share_per_row = (self._budget.share(hunt.cost) - share) / rows
+                self._go_on(hunt, decision, is_guided)
+            if sources := number_rows(self._hunts):
+                self._generation.select(sources)  # at every step: selections are counted into the seeds of forks
+            decision += 1
+        final = self._search.then or self._verifier
+        unsettled = self._search.then is not None
+        judge([h for h in self._hunts if unsettled or not all(b.is_final for b in h.beams)], final)
+
+    def _advance(self, hunts: Sequence[Hunt], is_guided: bool) -> None:
+        seconds = self._guidance.step_seconds
+        if not is_guided and not self._budget.is_limited:
+            seconds = self._search.sampling.max_seconds
+        self._generation.advance(model_steps(seconds, self._step_seconds))
+        heard, finished = self._generation.audio(), self._generation.finished()
+        for hunt in hunts:
+            for beam in hunt.live:
+                hunt.cost += heard[beam.row].cost - beam.candidate.cost
+                beam.candidate = heard[beam.row]
+                beam.is_over = finished[beam.row] is not None
+
+    def _ahead(self, hunts: Sequence[Hunt]) -> dict[int, tuple[Candidate, bool]]:
+        """What live beams would say a little later, by row, and whether that is all of it."""
+        seconds = self._guidance.lookahead_seconds
+        if not seconds or not any(hunt.live for hunt in hunts):
+            return {}
+        branch = self._generation.branch()
+        branch.advance(model_steps(seconds, self._step_seconds))
+        heard, finished = branch.audio(), branch.finished()
+        for hunt in hunts:
+            for beam in hunt.live:
+                hunt.cost += heard[beam.row].cost - beam.candidate.cost
+        return {row: (heard[row], finished[row] is not None) for row in range(len(heard))}
+
+    def _go_on(self, hunt: Hunt, decision: int, is_guided: bool) -> None:
+        """Decide who goes on, and how often."""
+        kept = self._kept(hunt, decision) if is_guided else hunt.beams
+        over, live = [b for b in kept if b.is_over], [b for b in kept if not b.is_over]
+        if self._budget.share(hunt.cost) >= 1.0:
+            for beam in live:
+                beam.is_over = True
+            hunt.beams = over or live
+            return
+        copies = self._guidance.expand if decision + 1 < self._guidance.decisions else 1
+        expanded = [replace(beam) for _ in range(copies) for beam in live]
+        hunt.beams = over + affordable(hunt, expanded, self._budget, self._guidance.step_seconds, has_ended=bool(over))
+
+    def _kept(self, hunt: Hunt, decision: int) -> list[Beam]:
+        seed = forked_seed(candidate_seed(self._search.run_seed, hunt.request.id, 0), decision, 0)
+        random = generator(seed)
+        kept: list[Beam] = []
+        for tree in range(self._guidance.trees):
+            pool = [beam for beam in hunt.beams if beam.tree == tree]
+            kept += [pool[position] for position in self._guidance.keep(pool, decision, random)] if pool else []
+        return kept
+
+
+def number_rows(hunts: Sequence[Hunt]) -> list[int]:
+    """Which row each live beam goes on from; from now on they are numbered in this order."""
+    live = [beam for hunt in hunts for beam in hunt.live]
+    sources = [beam.row for beam in live]
+    for row, beam in enumerate(live):
+        beam.row = row
+    return sources
+
+
+def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
+    """The synthesizer as one with steps.
+
+    Raises:
+        ConfigError: it has none, or the verifier cannot judge what is not finished.
+    """
+    problems = []
+    if not hasattr(synthesizer, "begin"):  # the one place where a capability is asked for instead of declared
+        problems.append(
+            f"Synthesizer '{synthesizer.name}' does not work step by step, so nothing can be judged on the way. "
+            "Use an autoregressive one (llasa), or a strategy for finished candidates (best-of-n)."
+        )
+    if not verifier.supports_partial:
+        problems.append(
+            f"Verifier '{verifier.judge}' cannot judge unfinished speech. Guide with one that can (asr, speaker, "
+            "quality), and give this one as --then."
+        )
+    if problems:
+        raise ConfigError(problems)
+    return cast(StepSynthesizer, synthesizer)
+
+
+def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Candidate, bool]] | None = None) -> None:
+    """Judge every beam of every hunt in one call; the score of a pool's member may depend on its pool.
+
+    Without `ahead`, what there is of a beam that goes on is judged as unfinished.
+    """
+    pairs = [(hunt, beam) for hunt in hunts for beam in hunt.beams]
+    if not pairs:
+        return
+    items = []
+    for hunt, beam in pairs:
+        candidate, is_whole = beam.candidate, beam.is_over
+        if ahead and not beam.is_over:
+            candidate, is_whole = ahead[beam.row]
+        items.append(Item(request=hunt.request, candidate=candidate, partial=not is_whole))
+    scores = verifier.score(items)
+    for (hunt, beam), score, merit in zip(pairs, scores, merits(scores, verifier), strict=True):
+        hunt.cost += Cost(verifier_seconds=score.seconds, judgements=1)
+        beam.score, beam.merit, beam.is_final = score, merit, beam.is_over
+
+
+def affordable(
+    hunt: Hunt, beams: list[Beam], budget: Budget, step_seconds: float, *, has_ended: bool = False
+) -> list[Beam]:
+    """As many of the beams as can make another step and still leave enough for one of them to end."""
+    if not budget.is_limited or not hunt.share_per_row:
+        return beams
+    left = 1.0 - budget.share(hunt.cost)
+    if not has_ended:
+        said = max((b.candidate.clip.seconds for b in beams if b.candidate.clip), default=0.0)
+        longest = min(len(hunt.request.text) / SLOW_SPEECH, beams[0].candidate.sampling.max_seconds) if beams else 0.0
+        left -= hunt.share_per_row * max(longest - said - step_seconds, 0.0) / step_seconds
+    rows = int(left / hunt.share_per_row)
+    return beams[: max(rows, 0 if has_ended else 1)]
+
+
+def model_steps(seconds: float, step_seconds: float) -> int:
+    """How many of the model's steps come nearest to so many seconds; one at least."""
+    return max(round(seconds / step_seconds), 1)
+
+
+def decisions_within(seconds: float, step_seconds: float) -> float:
+    """How many decisions guide the first `seconds` of speech; 0 seconds means all of it."""
+    return math.ceil(seconds / step_seconds - 1e-9) if seconds else math.inf
+
+
+def best(pool: Sequence[Beam], places: int) -> list[int]:
+    """Positions of the `places` best beams, best first; ties go to the lower position.
+
+    Undecided ones are neither good nor bad: they get the part of the places that they are of the pool
+    (one at least, where there is more than one). Failed ones come last.
+    """
+    order = sorted(range(len(pool)), key=ranks([beam.merit for beam in pool]).__getitem__)
+    decided = [p for p in order if pool[p].merit is not None]
+    undecided = [p for p in order if pool[p].merit is None and pool[p].is_undecided]
+    failed = [p for p in order if pool[p].merit is None and not pool[p].is_undecided]
+    share = max(round(places * len(undecided) / max(len(pool), 1)), int(places > 1))
+    chosen = decided[: places - min(share, len(undecided))]
+    chosen += undecided[: places - len(chosen)]
+    return (chosen + failed)[:places]
+
+
+def _result(hunt: Hunt) -> SearchResult:
+    # Resampling may repeat a beam that had ended; it is one candidate.
+    beams = sorted(hunt.beams, key=lambda beam: beam.candidate.index)
+    unique = list({(b.candidate.index, b.candidate.seed, b.candidate.cost.tokens): b for b in beams}.values())
+    scores = [beam.score for beam in unique if beam.score is not None]
+    return SearchResult(
+        request=hunt.request,
+        candidates=tuple(replace(beam.candidate, index=index) for index, beam in enumerate(unique)),
+        scores=tuple(scores),
+        ranks=tuple(ranks([beam.merit for beam in unique])),
+        cost=hunt.cost,
+    )

@@ -1,0 +1,298 @@
+import numpy as np
+import pytest
+from planted import SAMPLING, STEP, Planted, Worth, drawn, single
+
+from search.beam import BeamSearch
+from search.budget import Budget
+from search.dvts import DiverseTrees
+from search.early_rejection import EarlyRejection
+from search.partial_prm import PartialPrm
+from search.particles import ParticleSearch
+from tts_eval import seeds
+from tts_eval.errors import ConfigError
+from tts_eval.types import FinishReason, Request
+
+REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(3)]
+ONE = Budget(candidates=1)
+
+
+def hunt(strategy, requests=REQUESTS, synthesizer=None, verifier=None, budget=ONE):
+    return list(strategy.search(requests, synthesizer or Planted(), verifier or Worth(), budget))
+
+
+def tokens(result) -> list[float]:
+    return result.chosen.tokens.tolist()
+
+
+def beam(kind=BeamSearch, **options):
+    return kind(sampling=SAMPLING, **({"step": 3 * STEP} | options))
+
+
+def beam_by_hand(request_id: str, expand: int, keep: int, step: int, length: int, guided: int = 10**6) -> np.ndarray:
+    """Beam search restated on bare arrays: (seed, tokens) pairs, sorted by their mean so far."""
+    pairs = [
+        (seed := seeds.candidate_seed(0, request_id, index), drawn(seed, length)) for index in range(keep * expand)
+    ]
+    for number, said in enumerate(range(step, length + step, step), start=1):
+        if number > guided:
+            break
+        pairs = sorted(pairs, key=lambda pair: -pair[1][:said].mean())[:keep]
+        if said < length and number < guided:
+            copies = [
+                (new := seeds.forked_seed(seed, number, copy), np.r_[said_so_far[:said], drawn(new, length)[said:]])
+                for copy in range(1, expand)
+                for seed, said_so_far in pairs
+            ]
+            pairs = pairs + copies
+    return max((pair[1] for pair in pairs), key=np.mean)
+
+
+@pytest.mark.parametrize(("expand", "keep"), [(4, 1), (3, 2), (1, 5), (2, 4)])
+def test_beam_search_finds_what_it_finds_by_hand(expand, keep):
+    for result in hunt(beam(expand=expand, keep=str(keep))):
+        assert tokens(result) == beam_by_hand(result.request.id, expand, keep, 3, 12).tolist()
+
+
+def test_guided_for_a_while_then_free():
+    results = hunt(beam(PartialPrm, expand=3, keep="2", until=6 * STEP))
+    for result in results:
+        assert tokens(result) == beam_by_hand(result.request.id, 3, 2, 3, 12, guided=2).tolist()
+    assert [tokens(r) for r in results] != [tokens(r) for r in hunt(beam(expand=3, keep="2"))]
+
+
+def test_the_papers_numbers_are_the_defaults():
+    search = PartialPrm(sampling=SAMPLING)
+    assert (search.step, search.expand, search.keep, search.until) == (0.5, 16, "16", 2.0)
+    assert BeamSearch(sampling=SAMPLING).until == 0
+
+
+def test_one_beam_with_one_expansion_is_a_single_sample():
+    for result in hunt(beam(expand=1, keep="1")):
+        assert tokens(result) == single(result.request.id).tolist()
+
+
+@pytest.mark.parametrize(
+    "strategy", [beam(expand=4, keep="5"), beam(ParticleSearch, particles=5), beam(DiverseTrees, trees=5, expand=4)]
+)
+def test_without_a_signal_every_search_is_free_sampling_seed_for_seed(strategy):
+    requests = [Request(id="a", text="x"), Request(id="b", text="x", metadata={"length": "7"})]
+    for result, length in zip(hunt(strategy, requests, verifier=Worth(flat=True)), (12, 7), strict=True):
+        assert [c.tokens.tolist() for c in result.candidates] == [
+            single(result.request.id, index, length).tolist() for index in range(5)
+        ]
+        assert tokens(result) == single(result.request.id, 0, length).tolist()
+
+
+def test_one_tree_is_beam_search_that_keeps_one():
+    trees = hunt(beam(DiverseTrees, trees=1, expand=4))
+    assert [tokens(r) for r in trees] == [tokens(r) for r in hunt(beam(expand=4, keep="1"))]
+
+
+def test_trees_do_not_compete():
+    """Every tree has its descendant in the pool, and it is the one that the tree alone would have found."""
+    (result,) = hunt(beam(DiverseTrees, trees=3, expand=2), REQUESTS[:1])
+    assert len(result.candidates) == 3
+    starts = [single("r0", index)[:3] for index in range(6)]
+    for tree in range(3):
+        best = max((starts[tree], starts[tree + 3]), key=np.mean)
+        assert any(np.array_equal(c.tokens[:3], best) for c in result.candidates)
+
+
+def test_calls_grow_with_steps_not_with_beams_or_requests():
+    for requests, keep in ((REQUESTS[:1], "1"), (REQUESTS, "4")):
+        synthesizer, verifier = Planted(), Worth()
+        hunt(beam(expand=4, keep=keep), requests, synthesizer, verifier)
+        (generation,) = synthesizer.generations
+        assert len(generation.advances) == len(verifier.heard) == 4
+        assert synthesizer.begun == [len(requests) * 4 * int(keep)]
+
+
+def test_dropped_rows_leave_at_once():
+    synthesizer = Planted()
+    hunt(beam(PartialPrm, expand=8, keep="2", until=3 * STEP), synthesizer=synthesizer)
+    (generation,) = synthesizer.generations
+    assert generation.rows == [3 * 16, 3 * 2]
+    assert generation.advances == [3 * 16, 3 * 2]
+
+
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        beam(expand=3, keep="4"), beam(PartialPrm, expand=3, keep="2-4", until=6 * STEP),
+        beam(DiverseTrees, trees=2, expand=3), beam(ParticleSearch, particles=6),
+        beam(expand=2, keep="2", lookahead=0.2), EarlyRejection(sampling=SAMPLING, after=3 * STEP),
+    ],
+)  # fmt: skip
+def test_costs_are_all_that_was_spent(strategy):
+    synthesizer, verifier = Planted(flops=7.0), Worth()
+    requests = [*REQUESTS, Request(id="short", text="x", metadata={"length": "5"})]
+    results = hunt(strategy, requests, synthesizer, verifier, Budget(candidates=6))
+    spent = sum(generation.spent.tokens for generation in synthesizer.generations)
+    heard = sum(len(items) for items in verifier.heard)
+    assert sum(r.cost.tokens for r in results) == spent
+    assert sum(r.cost.flops for r in results) == pytest.approx(7.0 * spent)
+    assert sum(r.cost.generator_seconds for r in results) == pytest.approx(spent / 1000)
+    assert sum(r.cost.judgements for r in results) == heard
+    assert sum(r.cost.verifier_seconds for r in results) == pytest.approx(0.25 * heard)
+
+
+def test_company_order_and_repetition_change_nothing():
+    strategy = beam(ParticleSearch, particles=6, tau=0.05)
+    requests = [Request(id=f"r{i}", text="x", metadata={"length": str(5 + 4 * i)}) for i in range(4)]
+    together = {r.request.id: [c.tokens.tolist() for c in r.candidates] for r in hunt(strategy, requests)}
+    alone = {
+        r.request.id: [c.tokens.tolist() for c in r.candidates]
+        for request in reversed(requests)
+        for r in hunt(strategy, [request])
+    }
+    assert together == alone
+    other = beam(ParticleSearch, particles=6, tau=0.05, run_seed=1)
+    assert [c.tokens.tolist() for c in hunt(other, requests[:1])[0].candidates] != together["r0"]
+
+
+def test_undecided_beams_are_not_dropped_for_it():
+    """r0's first beam is undecided while it is guided; of r1 all are: then every beam goes on."""
+
+    class Shy(Worth):
+        def _one(self, item):
+            self.undecided = item.candidate.index == 0 or item.request.id == "r1"
+            return super()._one(item)
+
+    undecided, shy = hunt(beam(expand=2, keep="3", until=9 * STEP), REQUESTS[:2], verifier=Shy())
+    assert any(np.array_equal(c.tokens, single("r0", 0)) for c in undecided.candidates)
+    assert [c.tokens.tolist() for c in shy.candidates] == [single("r1", i).tolist() for i in range(3)]
+
+
+def test_a_finished_beam_stays_in_competition_and_is_not_said_again():
+    class FirstEndsEarly(Planted):
+        def _length(self, job):
+            return 4 if job.index == 0 else 12
+
+    class LikesShort(Worth):
+        def _one(self, item):
+            score = super()._one(item)
+            return type(score)(verifier="w", judge="w", value=-float(len(item.candidate.tokens)))
+
+    synthesizer = FirstEndsEarly()
+    (result,) = hunt(beam(expand=1, keep="2"), REQUESTS[:1], synthesizer, LikesShort())
+    assert len(result.chosen.tokens) == 4
+    assert result.chosen.finish is FinishReason.EOS
+    assert synthesizer.generations[0].advances == [2, 2, 1, 1]
+
+
+def test_widths_grow_and_shrink():
+    synthesizer = Planted()
+    hunt(beam(expand=2, keep="1-4-2"), REQUESTS[:1], synthesizer)
+    assert synthesizer.generations[0].rows == [2, 2, 4, 4]
+    synthesizer = Planted()
+    hunt(beam(expand=4, keep="1-4-2"), REQUESTS[:1], synthesizer)
+    assert synthesizer.generations[0].rows == [4, 4, 16, 8]
+
+
+def test_lookahead_judges_the_future_and_keeps_the_past():
+    """With enough of it, a single decision is best-of-N; without, it is not."""
+    ahead = beam(expand=8, keep="1", until=3 * STEP, lookahead=9 * STEP)
+    blind = beam(expand=8, keep="1", until=3 * STEP)
+    synthesizer = Planted()
+    best = [max((single(r.id, index) for index in range(8)), key=np.mean).tolist() for r in REQUESTS]
+    assert [tokens(r) for r in hunt(ahead, synthesizer=synthesizer)] == best
+    assert [tokens(r) for r in hunt(blind)] != best
+    assert [len(branch.advances) for branch in synthesizer.generations[0].branches] == [1]
+
+
+def test_early_rejection_ends_what_began_well():
+    strategy = EarlyRejection(sampling=SAMPLING, after=3 * STEP, share=0.25)
+    synthesizer = Planted()
+    for result in hunt(strategy, synthesizer=synthesizer, budget=Budget(candidates=8)):
+        starts = sorted((single(result.request.id, i) for i in range(8)), key=lambda said: -said[:3].mean())
+        assert tokens(result) == max(starts[:2], key=np.mean).tolist()
+        assert result.cost.tokens == 8 * 3 + 2 * 9
+
+
+def test_particles_multiply_in_proportion_to_their_weights():
+    """A two-valued score: the share of good particles after one resampling is that of exp(score / tau)."""
+
+    class TwoValued(Worth):
+        def _one(self, item):
+            score = super()._one(item)
+            return type(score)(verifier="w", judge="w", value=float(item.candidate.tokens[0] > 0.5))
+
+    many = beam(ParticleSearch, particles=200, tau=1.0, until=3 * STEP)
+    (result,) = hunt(many, REQUESTS[:1], verifier=TwoValued())
+    good = np.mean([single("r0", index)[0] > 0.5 for index in range(200)])
+    expected = good * np.e / (good * np.e + 1 - good)
+    after = np.mean([c.tokens[0] > 0.5 for c in result.candidates])
+    assert after == pytest.approx(expected, abs=0.03)
+    assert abs(after - good) > 0.1
+    (pulled,) = hunt(beam(ParticleSearch, particles=200, tau=0.1, until=3 * STEP), REQUESTS[:1], verifier=TwoValued())
+    assert np.mean([c.tokens[0] > 0.5 for c in pulled.candidates]) > 0.99
+
+
+def test_then_chooses_among_what_is_left():
+    guided = hunt(beam(expand=3, keep="4"))
+    judge = Worth(lower_is_better=True)
+    other = hunt(beam(expand=3, keep="4", then=judge))
+    for a, b in zip(guided, other, strict=True):
+        assert [c.tokens.tolist() for c in a.candidates] == [c.tokens.tolist() for c in b.candidates]
+        assert b.chosen.tokens.mean() == max(c.tokens.mean() for c in b.candidates)
+    assert len(judge.heard) == 1
+    assert not any(item.partial for item in judge.heard[0])
+
+
+@pytest.mark.parametrize("limit", [20, 40, 90, 150, 400])
+@pytest.mark.parametrize("strategy", [beam(expand=4, keep="4"), beam(ParticleSearch, particles=9),
+                                      beam(PartialPrm, expand=4, keep="4", until=6 * STEP)])  # fmt: skip
+def test_budgets_hold_and_are_used(strategy, limit):
+    """At most a step of what was alive above the limit, and everybody is heard to the end where that is affordable."""
+    for result in hunt(strategy, budget=Budget(candidates=1, tokens=limit)):
+        free = hunt(strategy, [result.request])[0].cost.tokens
+        assert result.cost.tokens <= limit + 3
+        assert result.cost.tokens >= min(limit, free) * 0.5
+        assert len(result.chosen.tokens) == 12
+
+
+def test_a_budget_below_one_sample_cuts_it_and_says_so():
+    (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], budget=Budget(candidates=1, tokens=6))
+    assert result.cost.tokens == 6
+    assert result.chosen.finish is FinishReason.LENGTH
+
+
+def test_budgets_in_flops_and_seconds_hold_too():
+    for budget in (Budget(candidates=1, flops=700.0), Budget(candidates=1, seconds=30.0)):
+        (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], Planted(flops=10.0), budget=budget)
+        assert 0.5 <= budget.share(result.cost) <= 1.6
+        assert len(result.chosen.tokens) == 12
+    with pytest.raises(ConfigError, match="counts no FLOPs"):
+        hunt(beam(), REQUESTS[:1], Planted(), budget=Budget(candidates=1, flops=9.0))
+
+
+def test_a_request_that_cannot_be_begun_fails_alone():
+    bad = Request(id="bad", text="x", metadata={"planted": "raise"})
+    results = hunt(beam(expand=2, keep="2"), [REQUESTS[0], bad, *REQUESTS[1:]])
+    assert [r.request.id for r in results] == ["r0", "bad", "r1", "r2"]
+    assert results[1].chosen.finish is FinishReason.FAILED
+    assert "asked to fail" in results[1].chosen.failure.message
+    assert tokens(results[2]) == beam_by_hand("r1", 2, 2, 3, 12).tolist()
+
+
+def test_a_synthesizer_without_steps_and_a_verifier_of_whole_clips_are_refused_together():
+    class Whole:
+        name = "whole"
+
+    verifier = Worth()
+    verifier.supports_partial = False
+    with pytest.raises(ConfigError) as error:
+        hunt(beam(), synthesizer=Whole(), verifier=verifier)
+    assert "best-of-n" in error.value.problems[0]
+    assert "--then" in error.value.problems[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [(BeamSearch, {"keep": "0"}), (BeamSearch, {"keep": "a"}), (BeamSearch, {"step": 0}), (BeamSearch, {"expand": 0}),
+     (DiverseTrees, {"trees": 0}), (ParticleSearch, {"tau": 0}), (ParticleSearch, {"until": -1}),
+     (EarlyRejection, {"share": 1.5})],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(kind, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        kind(sampling=SAMPLING, **options)

@@ -1,0 +1,145 @@
+import math
+
+import numpy as np
+import pytest
+from planted import SAMPLING, Planted, Worth, single
+
+from search.adaptive import AdaptiveBestOfN, expected_gain
+from search.best_of_n import BestOfN
+from search.budget import Budget
+from search.consensus import Consensus, risk
+from search.outcome import OutcomeVerifier
+from search.rejection import Rejection
+from search.rule_text import parse_rule
+from tts_eval.errors import ConfigError
+from tts_eval.types import Request, Score
+
+REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(4)]
+
+
+def hunt(strategy, n=16, requests=REQUESTS, synthesizer=None, verifier=None, **limits):
+    budget = Budget(candidates=n, **limits)
+    return list(strategy.search(requests, synthesizer or Planted(), verifier or Worth(), budget))
+
+
+def worths(request_id: str, n: int) -> list[float]:
+    return [float(single(request_id, index).mean()) for index in range(n)]
+
+
+def test_best_of_n_is_brute_force_in_one_call():
+    synthesizer, verifier = Planted(), Worth()
+    for result in hunt(BestOfN(sampling=SAMPLING), synthesizer=synthesizer, verifier=verifier):
+        assert result.ranks.index(0) == int(np.argmax(worths(result.request.id, 16)))
+    assert len(synthesizer.begun) == len(verifier.heard) == 1
+
+
+def test_rejection_stops_at_the_first_that_passes():
+    for result in hunt(Rejection(sampling=SAMPLING, threshold=0.55)):
+        passing = [index for index, worth in enumerate(worths(result.request.id, 16)) if worth >= 0.55]
+        assert len(result.candidates) == (passing[0] + 1 if passing else 16)
+        assert result.ranks.index(0) == int(np.argmax(worths(result.request.id, len(result.candidates))))
+    assert all(len(r.candidates) == 16 for r in hunt(Rejection(sampling=SAMPLING, threshold=2.0)))
+
+
+def test_rounds_serve_all_requests_that_are_still_open():
+    synthesizer, verifier = Planted(), Worth()
+    results = hunt(Rejection(sampling=SAMPLING, threshold=0.55, batch=4), synthesizer=synthesizer, verifier=verifier)
+    assert len(synthesizer.begun) == len(verifier.heard) == max(len(r.candidates) for r in results) / 4
+    assert sum(synthesizer.begun) == sum(len(r.candidates) for r in results)
+    assert all(r.cost.judgements == len(r.candidates) for r in results)
+    assert sum(r.cost.verifier_seconds for r in results) == 0.25 * sum(len(items) for items in verifier.heard)
+
+
+def test_the_expected_gain_is_that_of_the_normal_distribution():
+    scores = [0.1, 0.4, 0.35, 0.2]
+    spread = np.std(scores, ddof=1) * math.sqrt(5 / 4)
+    drawn = np.random.default_rng(0).normal(np.mean(scores), spread, 400_000)
+    simulated = np.maximum(drawn - max(scores), 0).mean()
+    assert expected_gain(scores) == pytest.approx(simulated, rel=0.02)
+    assert expected_gain([*scores, None, None, None, None]) == pytest.approx(simulated / 2, rel=0.02)
+    assert expected_gain([0.3, 0.3, 0.3]) == 0.0
+    assert expected_gain([0.3, None]) == math.inf
+
+
+def test_adaptive_stops_where_scores_agree_and_goes_on_where_they_do_not():
+    flat = hunt(AdaptiveBestOfN(sampling=SAMPLING, start=3), verifier=Worth(flat=True))
+    assert [len(r.candidates) for r in flat] == [3] * 4
+    greedy = hunt(AdaptiveBestOfN(sampling=SAMPLING, price=0.0))
+    assert [len(r.candidates) for r in greedy] == [16] * 4
+    dear, cheap = (hunt(AdaptiveBestOfN(sampling=SAMPLING, price=price), n=64) for price in (0.02, 0.002))
+    assert sum(len(r.candidates) for r in dear) < sum(len(r.candidates) for r in cheap) < 4 * 64
+    for result in cheap:
+        scores = worths(result.request.id, 64)
+        stop = next(k for k in range(4, 65) if expected_gain(scores[:k]) <= 0.002)
+        assert len(result.candidates) == stop
+        assert result.ranks.index(0) == int(np.argmax(scores[:stop]))
+    batches = hunt(AdaptiveBestOfN(sampling=SAMPLING, price=0.0, batch=5), synthesizer=(synthesizer := Planted()))
+    assert synthesizer.begun == [4 * 4, 4 * 5, 4 * 5, 4 * 2]
+    assert [len(r.candidates) for r in batches] == [16] * 4
+
+
+class Heard(Worth):
+    """A recogniser that heard these texts, by candidate index."""
+
+    def __init__(self, *texts: str | None) -> None:
+        super().__init__()
+        self.texts = texts
+
+    def _one(self, item):
+        text = self.texts[item.candidate.index]
+        details = {} if text is None else {"transcript": text}
+        value = float(item.candidate.index)
+        return Score(verifier="asr", judge="asr", value=value, values={"worth": value}, details=details)
+
+
+def test_consensus_takes_the_one_that_the_others_agree_with():
+    texts = ("the cat sat down", "a cow sat on", "the cat sat", "the cat sat down now")
+    (result,) = hunt(Consensus(sampling=SAMPLING), 4, REQUESTS[:1], verifier=Heard(*texts))
+    # Errors / longer transcript. 0: 3/4, 1/4, 1/5. 1: 3/4, 3/4, 4/5. 2: 1/4, 3/4, 2/5. 3: 1/5, 4/5, 2/5.
+    assert risk([text.split() for text in texts]) * 3 == pytest.approx([1.2, 2.3, 1.4, 1.4])
+    assert result.ranks == (0, 3, 2, 1)  # of the two that tie, the one with the higher score
+
+
+def test_consensus_hears_the_transcripts_behind_a_selection_rule():
+    outcome = OutcomeVerifier(parse_rule("asr"), {"asr": Heard("one two", "a b", "a b c")})
+    (result,) = hunt(Consensus(sampling=SAMPLING), 3, REQUESTS[:1], verifier=outcome)
+    assert result.ranks == (2, 1, 0)
+
+
+def test_consensus_counts_an_empty_transcript_and_needs_transcripts():
+    assert risk([[], ["a"], ["a"]]) == pytest.approx([1.0, 0.5, 0.5])
+    assert risk([["a"]]) == pytest.approx([0.0])
+    with pytest.raises(ConfigError, match="transcripts"):
+        hunt(Consensus(sampling=SAMPLING), 2, REQUESTS[:1], verifier=Heard(None, None))
+
+
+@pytest.mark.parametrize(
+    "strategy", [BestOfN(sampling=SAMPLING), Rejection(sampling=SAMPLING, threshold=9.0),
+                 AdaptiveBestOfN(sampling=SAMPLING, price=0.0)],
+)  # fmt: skip
+@pytest.mark.parametrize("limit", [5, 24, 50, 119])
+def test_budgets_are_met_to_the_nearest_candidate(strategy, limit):
+    """Candidates of 12 tokens: one at least, then as many as come nearest to the limit."""
+    for result in hunt(strategy, n=64, tokens=limit):
+        assert len(result.candidates) == max(1, round(limit / 12))
+        assert result.cost.tokens == 12 * len(result.candidates)
+
+
+def test_a_budget_in_seconds_counts_the_verifier():
+    (result,) = hunt(BestOfN(sampling=SAMPLING), 64, REQUESTS[:1], seconds=10.0)
+    assert 7.0 <= result.cost.generator_seconds + result.cost.verifier_seconds <= 13.0
+    assert len(result.candidates) < 64
+
+
+def test_a_budget_in_what_nobody_counts_is_refused():
+    with pytest.raises(ConfigError, match="counts no FLOPs"):
+        hunt(BestOfN(sampling=SAMPLING), flops=1e9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"), [(Rejection, {"batch": 0}), (Rejection, {"threshold": math.nan}),
+                          (AdaptiveBestOfN, {"price": -1.0}), (AdaptiveBestOfN, {"start": 1})],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(kind, options):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        kind(sampling=SAMPLING, **options)
