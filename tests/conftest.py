@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from tts_eval.audio import Clip
+from tts_eval.threads import share_cores
 from tts_eval.types import Candidate, FinishReason, Item, Job, Request, Sampling
+
+share_cores()
 
 # Real speech is not part of the project; tests that want it are skipped where it is absent.
 DATA = Path(os.environ.get("TTS_EVAL_TEST_DATA", Path(__file__).resolve().parents[1] / "../shared/data"))

@@ -9,10 +9,12 @@ from __future__ import annotations
 import sys
 
 from tts_eval.errors import TTSEvalError
+from tts_eval.threads import share_cores
 
 
 def main() -> None:
     """Run the command line."""
+    share_cores()
     try:
         from tts_eval.cli.app import app
 
