@@ -6,7 +6,8 @@ import torch
 
 from tts_eval import weights
 from tts_eval.errors import WeightsError
-from tts_eval.recipes.recogniser_distance import RecogniserDistance, read_ctranslate2
+from tts_eval.recipes.recogniser_distance import RecogniserDistance
+from tts_eval.whisper_encoder import read_ctranslate2
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_it_encodes_as_ctranslate2_does(recogniser):
     model = ctranslate2.models.Whisper(str(weights.locate("whisper-tiny.en")), compute_type="float32")
     expected = np.array(model.encode(ctranslate2.StorageView.from_array(np.ascontiguousarray(features))))
     with torch.no_grad():
-        found = recogniser.encode(torch.from_numpy(audio)[None]).numpy()
+        found = recogniser.encoder(torch.from_numpy(audio)[None]).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
