@@ -44,8 +44,9 @@ def request_digest(request: Request) -> str:
 
 
 def reference_digest(request: Request) -> str:
-    """All that a verifier may compare with: the request and its ground truth, as a digest."""
-    return _digest(request_digest(request), _audio_digest(request.ground_truth))
+    """All that a verifier may compare with: the request, its ground truth and its metadata, as a digest."""
+    metadata = [sorted(request.metadata.items())] if request.metadata else []
+    return _digest(request_digest(request), _audio_digest(request.ground_truth), *metadata)
 
 
 def ground_truth_digest(reference: str) -> str:
