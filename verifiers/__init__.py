@@ -21,6 +21,9 @@ verifiers.add(
     "verifiers.speaker:create",
     "similarity to the prompt (SIM-o, SIM-r); speaker:[MODEL][,device=D][,reference=CODEC]",
 )
+verifiers.add(
+    "emotion", "verifiers.emotion:create", "wanted emotion; emotion:[MODEL][,device=DEVICE][,target=label|prompt]"
+)
 verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, or DistillMOS; quality[:fast|distillmos]")
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
 verifiers.add("guards", "verifiers.guards:create", "silence, clipping, runaways, loops, cut ends; no model")

@@ -1,0 +1,137 @@
+"""Emotion classifiers by name: which one `emotion:MODEL` means, told by the files it is made of.
+
+Names: `nano` (the default; its head comes with the package), `iemocap`
+(speechbrain/emotion-recognition-wav2vec2-IEMOCAP) and `emotion2vec` (iic/emotion2vec_plus_large, through
+funasr). Anything else is a folder or OWNER/NAME[@REVISION] on the Hugging Face hub: `wav2vec2.ckpt` makes it
+SpeechBrain's, `model.pt` one of funasr's, config.json an audio classifier of transformers with
+safetensors. Weights are read as safetensors or with `weights_only`; no code or recipe beside them is run.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tts_eval.emotions import EMOTIONS, Heard, emotion_name
+from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.synthesizers.llasa.hub import download
+from tts_eval.synthesizers.llasa.options import Source
+
+RATE = 16_000
+HUB_NAMES = {"iemocap": "speechbrain/emotion-recognition-wav2vec2-IEMOCAP"}
+FUNASR_NAMES = {"emotion2vec": "iic/emotion2vec_plus_large"}
+FUNASR_OWNERS = ("iic/", "emotion2vec/")
+SPEECHBRAIN_FILES = ("wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
+FUNASR_FILE = "model.pt"
+TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
+
+
+class EmotionModel(Protocol):
+    """Hears emotions."""
+
+    @property
+    def judge(self) -> str:
+        """Backend and checkpoint with fingerprint."""
+        ...
+
+    @property
+    def emotions(self) -> tuple[str, ...]:
+        """What the probabilities are of, by our names."""
+        ...
+
+    @property
+    def shortest_seconds(self) -> float:
+        """The model can do nothing with a shorter clip."""
+        ...
+
+    def hear(self, clips_16k: Sequence[np.ndarray]) -> list[Heard]:
+        """One result per clip at 16 kHz, each of its own clip alone."""
+        ...
+
+
+def load_model(model: str, device: str = "") -> EmotionModel:
+    """The classifier that `emotion:MODEL` names; "" is `nano`, which always runs on the CPU.
+
+    `device` is cpu, cuda or cuda:NUMBER; "" is a GPU where there is one.
+
+    Raises:
+        ConfigError: no model goes by that name, or the machine has no such device.
+        WeightsError: its weights are not here and cannot be had, or are not those of an emotion classifier.
+        MissingDependencyError: the package that runs it is not installed.
+    """
+    if model in ("", "nano"):
+        from tts_eval.emotion_nano import EmotionNano
+
+        return EmotionNano.shipped()
+    from tts_eval.synthesizers.llasa.loading import choose_device
+
+    place = choose_device(device, "")[0]
+    path = Path(model).expanduser()
+    name = FUNASR_NAMES.get(model, model)
+    if not path.exists() and name.startswith(FUNASR_OWNERS):
+        from verifiers.emotion_funasr import FunasrEmotions
+
+        return FunasrEmotions(name, name, str(place))
+    folder = path if path.exists() else _from_hub(HUB_NAMES.get(model, model))
+    name = path.resolve().name if path.exists() else model
+    if (folder / SPEECHBRAIN_FILES[0]).is_file():
+        from verifiers.emotion_speechbrain import SpeechBrainEmotions
+
+        return SpeechBrainEmotions(folder, f"{name}@{_digest(folder, SPEECHBRAIN_FILES)}", place)
+    if (folder / "config.json").is_file():
+        from verifiers.emotion_transformers import TransformersEmotions
+
+        return TransformersEmotions(folder, f"{name}@{_digest(folder, TRANSFORMERS_FILES)}", place)
+    if (folder / FUNASR_FILE).is_file():
+        from verifiers.emotion_funasr import FunasrEmotions
+
+        return FunasrEmotions(str(folder), f"{name}@{_digest(folder, [FUNASR_FILE])}", str(place))
+    raise WeightsError(
+        f"{folder} is no emotion classifier: expected a folder with config.json and model.safetensors (transformers), "
+        f"{', '.join(SPEECHBRAIN_FILES)} (SpeechBrain) or {FUNASR_FILE} (funasr)."
+    )
+
+
+def checked_emotions(labels: Sequence[str], where: str) -> tuple[str, ...]:
+    """The labels of a checkpoint by our names.
+
+    Raises:
+        WeightsError: fewer than two of them are emotions that we know: it classifies something else.
+    """
+    names = tuple(emotion_name(label) for label in labels)
+    if len(set(names) & set(EMOTIONS)) < 2:
+        raise WeightsError(
+            f"{where} is no emotion classifier: its classes are {', '.join(labels)}; expected at least two of "
+            f"{', '.join(EMOTIONS)}. Classes are named by id2label in config.json."
+        )
+    return names
+
+
+def _from_hub(model: str) -> Path:
+    source = Source.parse(model)
+    if model.startswith(("/", ".", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", source.name):
+        known = ["nano", *HUB_NAMES, *FUNASR_NAMES]
+        close = difflib.get_close_matches(model, known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(
+            [
+                f"Verifier 'emotion' has no model '{model}'.{hint} Expected {', '.join(known)}, an existing folder "
+                "(emotion:/models/my-classifier), or OWNER/NAME of a model on the Hugging Face hub."
+            ]
+        )
+    return download(source, "emotion classifier", [*SPEECHBRAIN_FILES, *TRANSFORMERS_FILES])
+
+
+def _digest(folder: Path, patterns: Sequence[str]) -> str:
+    """Twelve hex digits that change with any of the files."""
+    total = hashlib.sha256()
+    for file in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:12]
