@@ -54,8 +54,8 @@ class SpeechBrainEmotions:
             labels = _labels((folder / SPEECHBRAIN_FILES[2]).read_text(encoding="utf-8"))
             if tuple(self._linear.shape) != (len(labels), len(encoder["encoder.layer_norm.weight"])):
                 raise ValueError(f"{SPEECHBRAIN_FILES[1]} has shape {tuple(self._linear.shape)}")
-            self._encoder: Any = Wav2Vec2Model(_config(encoder))
-            lacking = self._encoder.load_state_dict(encoder, strict=False).missing_keys
+            network: Any = Wav2Vec2Model(_config(encoder))
+            lacking = network.load_state_dict(encoder, strict=False).missing_keys
             if set(lacking) - {"masked_spec_embed"}:
                 raise ValueError(f"{SPEECHBRAIN_FILES[0]} lacks {lacking[0]}")
         except Exception as error:  # torch raises half a dozen kinds for a damaged or foreign file
@@ -66,7 +66,7 @@ class SpeechBrainEmotions:
         self.emotions = checked_emotions(labels, str(folder))
         self.judge = f"speechbrain:{name}"
         self._device = device
-        self._encoder.eval().to(device)
+        self._encoder = network.eval().to(device)
         self._linear = self._linear.float().to(device)
 
     def hear(self, clips_16k: Sequence[np.ndarray]) -> list[Heard]:

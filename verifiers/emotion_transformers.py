@@ -46,7 +46,8 @@ class TransformersEmotions:
             raise MissingDependencyError("transformers", f"emotion:{name}", "tts-eval-harness[llasa]") from error
         try:
             with quiet_transformers():
-                self._extractor: Any = AutoFeatureExtractor.from_pretrained(folder)
+                loader: Any = AutoFeatureExtractor
+                self._extractor = loader.from_pretrained(folder)
                 loaded: Any = AutoModelForAudioClassification.from_pretrained(
                     folder, use_safetensors=True, output_loading_info=True
                 )

@@ -11,8 +11,15 @@ from tts_eval.audio import Clip, write_audio
 from tts_eval.emotion_nano import EmotionHead
 from tts_eval.errors import DataError
 from tts_eval.recipes import emotion
-from tts_eval.recipes.emotion_data import EMOTIONS, read_ravdess, read_speech, test_folds, test_folds_by_sentence
-from tts_eval.recipes.emotion_evaluation import average_recall
+from tts_eval.recipes.emotion_data import (
+    CLASSES,
+    EMOTIONS,
+    read_ravdess,
+    read_speech,
+    test_folds,
+    test_folds_by_sentence,
+)
+from tts_eval.recipes.emotion_evaluation import average_recall, heard_emotions
 from tts_eval.recipes.emotion_training import HeadSettings, Moments, best_temperature, tempered, train
 from tts_eval.recipes.perturbations import UNSEEN, levelled, perturbed, resampled, stretched
 
@@ -88,27 +95,37 @@ def test_read_speech_is_the_same_choice_every_time_and_keeps_speakers_apart(tmp_
         read_speech({tmp_path / "gone": 3}, np.random.default_rng(0))
 
 
+NAMES = ("a", "b", "c", "d", "e")
+
+
 def rows_of_classes(random, count=400, size=6):
     """Five classes of one covariance, and read speech that moves along the last axis and lies far out on the first."""
     labels = np.arange(count) % 5
     centres = 2.0 * np.eye(5, size) + 10.0
     rows = centres[labels] + random.normal(size=(count, size)) @ np.diag(np.linspace(0.5, 1.5, size))
-    read = (
-        centres[0] + random.normal(size=(60, size)) * [0.1] * size + np.outer(random.normal(size=60), np.eye(size)[5])
-    )
+    read = centres[0] + 0.1 * random.normal(size=(60, size)) + np.outer(random.normal(size=60), np.eye(size)[5])
     return rows, labels, read + 4 * np.eye(size)[0]
 
 
-def discriminant_scores(rows, labels, read, settings, points):
-    """Linear discriminant analysis as the textbook has it, with explicit inverses."""
+def head_of(rows, labels, read, settings, names=NAMES):
+    origin = np.full(rows.shape[1], 9.0)
+    halves = [Moments.of(rows[part::2], labels[part::2], 5, origin) for part in (0, 1)]
+    background = [Moments.of(read, np.zeros(len(read), int), 1, origin)] if len(read) else []
+    return train(rows, reduce(operator.add, halves), background, origin, names, settings)
+
+
+def discriminant_scores(rows, labels, read, settings, points, priors):
+    """Linear discriminant analysis as the textbook has it, with explicit inverses, in the space of the directions."""
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     z, points, read = (rows - mean) / deviation, (points - mean) / deviation, (read - mean) / deviation
+    directions = np.linalg.svd(z - z.mean(axis=0), full_matrices=False)[2][: settings.directions].T
+    z, points, read = z @ directions, points @ directions, read @ directions
     centres = np.array([z[labels == label].mean(axis=0) for label in range(5)])
     covariance = np.cov((z - centres[labels]).T, bias=True)
     covariance = covariance + settings.read * np.cov(read.T, bias=True) + settings.identity * np.eye(z.shape[1])
     offset = read.mean(axis=0) - centres[0]
     inverse = np.linalg.inv(covariance + settings.recording * np.outer(offset, offset))
-    scores = np.array([[p @ inverse @ c - 0.5 * c @ inverse @ c for c in centres] for p in points])
+    scores = np.array([[p @ inverse @ c - 0.5 * c @ inverse @ c for c in centres] for p in points]) + np.log(priors)
     powers = np.exp(scores - scores.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -119,25 +136,35 @@ def discriminant_scores(rows, labels, read, settings, points):
         HeadSettings(read=0, recording=0, identity=0.5),
         HeadSettings(read=0.7, recording=0, identity=0.5),
         HeadSettings(read=0.7, recording=0.3, identity=0.5),
-        HeadSettings(),
+        HeadSettings(directions=5),
     ],
 )
 def test_the_head_is_the_discriminant_analysis_of_the_textbook(settings):
     rows, labels, read = rows_of_classes(np.random.default_rng(0))
-    origin = np.full(6, 9.0)
-    halves = [Moments.of(rows[part::2], labels[part::2], 5, origin) for part in (0, 1)]
-    background = [Moments.of(read, np.zeros(len(read), int), 1, origin)]
-    head = train(reduce(operator.add, halves), background, origin, EMOTIONS, settings)
-    points = rows[:40]
-    np.testing.assert_allclose(head(points)[0], discriminant_scores(rows, labels, read, settings, points), atol=1e-3)
+    head, points = head_of(rows, labels, read, settings), rows[:40]
+    expected = discriminant_scores(rows, labels, read, settings, points, np.ones(5))
+    np.testing.assert_allclose(head(points)[0], expected, atol=1e-3)
     assert head.hidden.shape == (4, 6)
+
+
+def test_classes_of_one_emotion_share_its_prior():
+    rows, labels, read = rows_of_classes(np.random.default_rng(0))
+    head, points = head_of(rows, labels, read, HeadSettings(), ("a", "a", "c", "d", "e")), rows[:40]
+    expected = discriminant_scores(rows, labels, read, HeadSettings(), points, np.array([0.5, 0.5, 1, 1, 1]))
+    np.testing.assert_allclose(head(points)[0], expected, atol=1e-3)
 
 
 def test_a_class_without_clips_is_an_error():
     rows, labels, _ = rows_of_classes(np.random.default_rng(0))
-    moments = Moments.of(rows[labels != 3], labels[labels != 3], 5, np.zeros(6))
-    with pytest.raises(ValueError, match="expected some of each of neutral"):
-        train(moments, [], np.zeros(6), EMOTIONS, HeadSettings())
+    with pytest.raises(ValueError, match="expected some of each of a, b"):
+        head_of(rows[labels != 3], labels[labels != 3], [], HeadSettings())
+
+
+def test_an_emotion_is_heard_by_the_sum_of_its_classes():
+    places = np.log([[0.3], [0.3], [0.4], [1e-9], [1e-9], [1e-9]])
+    zero, one = np.zeros(1), np.ones(1)
+    head = EmotionHead(CLASSES, zero, one, np.zeros((1, 1)), one, places, np.zeros(6))
+    assert heard_emotions(head, np.zeros((2, 1))).tolist() == [0, 0]
 
 
 def test_the_temperature_makes_confidence_honest():
@@ -149,7 +176,7 @@ def test_the_temperature_makes_confidence_honest():
     best = best_temperature(honest, labels)
     assert best_temperature(3.0 * honest, labels) == pytest.approx(3 * best, rel=0.03)
     rows, classes, _ = rows_of_classes(random)
-    head = train(Moments.of(rows, classes, 5, np.zeros(6)), [], np.zeros(6), EMOTIONS, HeadSettings())
+    head = head_of(rows, classes, [], HeadSettings())
     np.testing.assert_array_equal(tempered(head, 4.0)(rows)[0].argmax(axis=1), head(rows)[0].argmax(axis=1))
     assert tempered(head, 4.0)(rows)[0].max() < head(rows)[0].max()
 
@@ -212,7 +239,8 @@ def test_the_recipe_writes_a_head_and_its_card_and_keeps_the_features(ravdess, t
     command = ["--ravdess", str(ravdess), "--read", f"{tmp_path / 'reading'}:3", "--out", str(tmp_path / "out")]
     assert emotion.main(command) == 0
     head = EmotionHead.load(tmp_path / "out" / "model.safetensors")
-    assert head.emotions == EMOTIONS
+    assert head.emotions == CLASSES
+    assert set(CLASSES) == set(EMOTIONS)
     card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert "288 speech clips" in card
     assert "| reading |" in card

@@ -15,7 +15,7 @@ import argparse
 import logging
 import operator
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from tts_eval.errors import ConfigError, TTSEvalError
 from tts_eval.files import write_atomically, write_text_atomically
 from tts_eval.recipes import emotion_views
 from tts_eval.recipes.emotion_card import card
-from tts_eval.recipes.emotion_data import EMOTIONS, Acted, Block, Read, blocks, read_ravdess, read_speech
+from tts_eval.recipes.emotion_data import CLASSES, Acted, Block, Read, blocks, read_ravdess, read_speech
 from tts_eval.recipes.emotion_evaluation import evaluate
 from tts_eval.recipes.emotion_training import HeadSettings, Moments, tempered, train
 from tts_eval.recipes.perturbations import UNSEEN
@@ -64,7 +64,7 @@ def make(ravdess: Path, read: Mapping[Path, int], out: Path) -> None:
         for view in (*UNSEEN, *map(emotion_views.first, PREFIXES))
     }
     read_rows = emotion_views.read_features(folder, spoken, features, random)
-    labels = np.array([EMOTIONS.index(clip.emotion) for clip in clips])
+    labels = np.array([clip.label for clip in clips])
     learned = np.array([not clip.is_held_out for clip in spoken])
     corpora = np.array([clip.corpus for clip in spoken])
 
@@ -73,7 +73,7 @@ def make(ravdess: Path, read: Mapping[Path, int], out: Path) -> None:
         block: Moments.of(
             np.concatenate([view[indices] for view in views]),
             np.tile(labels[indices], len(views)),
-            len(EMOTIONS),
+            len(CLASSES),
             origin,
         )
         for block, indices in blocks(clips).items()
@@ -83,9 +83,11 @@ def make(ravdess: Path, read: Mapping[Path, int], out: Path) -> None:
         for rows in (read_rows[learned & (corpora == corpus)] for corpus in dict.fromkeys(corpora.tolist()))
     ]
 
-    def head_of(chosen: Iterable[Block]) -> EmotionHead:
+    def head_of(chosen: Sequence[Block]) -> EmotionHead:
+        owners = blocks(clips)
+        plain = views[0][[index for block in chosen for index in owners[block]]]
         acted = reduce(operator.add, (parts[block] for block in chosen))
-        return train(acted, read_parts, origin, EMOTIONS, HeadSettings())
+        return train(plain, acted, read_parts, origin, CLASSES, HeadSettings())
 
     logger.info("twelve folds")
     evaluation = evaluate(
@@ -96,7 +98,7 @@ def make(ravdess: Path, read: Mapping[Path, int], out: Path) -> None:
         | tests,
         read={corpus: read_rows[~learned & (corpora == corpus)] for corpus in dict.fromkeys(corpora.tolist())},
     )
-    head = tempered(head_of(parts), evaluation.temperature)
+    head = tempered(head_of(list(parts)), evaluation.temperature)
     write_atomically(out / "model.safetensors", head.save)
     write_text_atomically(out / "README.md", card(evaluation, _counts(clips, spoken)))
     logger.info(

@@ -1,8 +1,8 @@
 """The recordings that `emotion-nano` learns from: RAVDESS, and read speech that nobody labelled.
 
 RAVDESS (Livingstone and Russo 2018, CC BY-NC-SA 4.0) is known by its file names,
-`03-01-EMOTION-INTENSITY-SENTENCE-REPETITION-ACTOR`, in any container. Its calm clips count as neutral: they
-are neutral clips with a pleasant tone, which no text-to-speech request asks for apart. Fearful and disgusted
+`03-01-EMOTION-INTENSITY-SENTENCE-REPETITION-ACTOR`, in any container. Its calm clips count as neutral, as
+a class of their own that is added to it: nobody asks a voice for one and not the other. Fearful and disgusted
 clips are left out. Read speech is a folder with a folder per speaker.
 """
 
@@ -21,6 +21,8 @@ from tts_eval.errors import DataError
 from tts_eval.recipes.corpus import HELD_OUT_SPEAKERS
 
 EMOTIONS = ("neutral", "happy", "sad", "angry", "surprised")
+CLASSES = ("neutral", "neutral", "happy", "sad", "angry", "surprised")
+"""What the head tells apart: the second is calm, which sounds unlike neutral but counts as such."""
 CALM = 2
 FOLDS = 4
 SENTENCES = (1, 2)
@@ -54,6 +56,11 @@ class Acted:
     def name(self) -> str:
         """File name without its ending."""
         return self.path.stem
+
+    @property
+    def label(self) -> int:
+        """Index in `CLASSES`."""
+        return 1 if self.is_calm else CLASSES.index(self.emotion)
 
     @property
     def fold(self) -> int:
@@ -113,7 +120,7 @@ def read_speech(folders: Mapping[Path, int], random: np.random.Generator) -> lis
             ]
         if len(found) == before:
             raise DataError(f"{folder} holds no read speech; expected FOLDER/SPEAKER/... with audio files.")
-    random.shuffle(found)  # type: ignore[arg-type]  # a list is shuffled in place
+    random.shuffle(found)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tts_eval.emotion_nano import EmotionHead
-from tts_eval.recipes.emotion_data import EMOTIONS, Acted, Block, test_folds, test_folds_by_sentence
+from tts_eval.recipes.emotion_data import CLASSES, EMOTIONS, Acted, Block, test_folds, test_folds_by_sentence
 from tts_eval.recipes.emotion_training import best_temperature
 
 Train = Callable[[Sequence[Block]], EmotionHead]
@@ -55,22 +55,24 @@ def evaluate(
         read: Features of read speech of speakers that no head learns from, by corpus.
     """
     labels = np.array([EMOTIONS.index(clip.emotion) for clip in clips])
+    classes = np.array([clip.label for clip in clips])
     loud = np.array([not clip.is_calm for clip in clips])
-    logits = np.zeros((len(clips), len(EMOTIONS)))
+    logits = np.zeros((len(clips), len(CLASSES)))
+    heard = np.zeros(len(clips), int)
+    by_sentence = np.zeros(len(clips), int)
     seen: dict[str, list[float]] = {name: [] for name in views}
     shares: dict[str, list[np.ndarray]] = {corpus: [] for corpus in read}
     for training, testing in test_folds(clips):
         head = train(training)
         logits[testing] = head.logits(clean[testing])
+        heard[testing] = heard_emotions(head, clean[testing])
         for name, (owners, rows) in views.items():
             mine = np.isin(owners, testing)
-            seen[name].append(average_recall(labels[np.array(owners)[mine]], _heard(head, rows[mine])))
+            seen[name].append(average_recall(labels[np.array(owners)[mine]], heard_emotions(head, rows[mine])))
         for corpus, rows in read.items():
-            shares[corpus].append(np.bincount(_heard(head, rows), minlength=len(EMOTIONS)) / len(rows))
-    heard = logits.argmax(axis=1)
-    by_sentence = np.zeros(len(clips), int)
+            shares[corpus].append(np.bincount(heard_emotions(head, rows), minlength=len(EMOTIONS)) / len(rows))
     for training, testing in test_folds_by_sentence(clips):
-        by_sentence[testing] = _heard(train(training), clean[testing])
+        by_sentence[testing] = heard_emotions(train(training), clean[testing])
     tests = [testing for _, testing in test_folds(clips)]
     tests_by_sentence = [testing for _, testing in test_folds_by_sentence(clips)]
     confusion = np.zeros((len(EMOTIONS), len(EMOTIONS)), int)
@@ -83,7 +85,7 @@ def evaluate(
         recall_by_sentence=float(np.mean(_recalls(labels, by_sentence, tests_by_sentence))),
         recall_by_sentence_without_calm=float(np.mean(_recalls(labels, by_sentence, tests_by_sentence, loud))),
         confusion=confusion,
-        temperature=best_temperature(logits, labels),
+        temperature=best_temperature(logits, classes),
         views={name: float(np.mean(values)) for name, values in seen.items()},
         read={corpus: np.mean(values, axis=0) for corpus, values in shares.items()},
     )
@@ -102,6 +104,9 @@ def _recalls(
     return [average_recall(labels[test], heard[test]) for test in kept]
 
 
-def _heard(head: EmotionHead, rows: np.ndarray) -> np.ndarray:
-    found: np.ndarray = head(rows)[0].argmax(axis=1)
+def heard_emotions(head: EmotionHead, rows: np.ndarray) -> np.ndarray:
+    """Index in `EMOTIONS` of the most probable emotion of each row."""
+    probabilities, _ = head(rows)
+    columns = [probabilities[:, [name == emotion for name in head.emotions]].sum(axis=1) for emotion in EMOTIONS]
+    found: np.ndarray = np.stack(columns, axis=1).argmax(axis=1)
     return found

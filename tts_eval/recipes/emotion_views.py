@@ -82,7 +82,8 @@ def _kept(
     if path.is_file():
         with np.load(path, allow_pickle=False) as kept:
             if kept["names"].tolist() == list(names) and kept["rows"].shape[1] == features.size:
-                return kept["rows"].astype(np.float32)
+                found: np.ndarray = kept["rows"].astype(np.float32)
+                return found
     rows = np.empty((len(names), features.size), np.float16)
     for index in range(len(names)):
         rows[index] = features.rows(samples_of(index))[0]

@@ -100,7 +100,8 @@ def _telephone(samples: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def _clipped(samples: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Cut at the level that one sample in ten exceeds."""
     limit = np.percentile(np.abs(samples), 90.0)
-    return np.clip(samples, -limit, limit)
+    cut: np.ndarray = np.clip(samples, -limit, limit)
+    return cut
 
 
 def _gaps(samples: np.ndarray, random: np.random.Generator) -> np.ndarray:
