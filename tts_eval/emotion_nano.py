@@ -51,14 +51,16 @@ class EmotionHead:
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Log-probabilities [N, emotions] of feature rows."""
-        return np.log(np.maximum(self(rows)[0], np.finfo(np.float64).tiny))
+        logs: np.ndarray = np.log(np.maximum(self(rows)[0], np.finfo(np.float64).tiny))
+        return logs
 
     def save(self, path: Path) -> None:
         """Write safetensors, float32."""
         from safetensors.numpy import save_file
 
         tensors = {name: np.ascontiguousarray(getattr(self, name), np.float32) for name in _SHAPES}
-        save_file(tensors, path, {"format": FORMAT, "emotions": ",".join(self.emotions)})
+        # One entry only: safetensors writes several in any order, and the same head should be the same file.
+        save_file(tensors, path, {FORMAT: ",".join(self.emotions)})
 
     @classmethod
     def load(cls, path: Path) -> EmotionHead:
@@ -73,9 +75,9 @@ class EmotionHead:
             with safe_open(path, "numpy") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"its format is {metadata.get('format')!r}, expected {FORMAT!r}")
-            head = cls(tuple(metadata["emotions"].split(",")), **tensors)
+            if FORMAT not in metadata:
+                raise ValueError(f"it is not marked as {FORMAT}")
+            head = cls(tuple(metadata[FORMAT].split(",")), **tensors)
             head._check()
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise WeightsError(

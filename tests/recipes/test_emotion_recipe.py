@@ -30,14 +30,14 @@ RATE = 16_000
 
 @pytest.fixture(scope="module")
 def ravdess(tmp_path_factory) -> Path:
-    """All 24 actors, six emotions, two sentences; a second of noise each, and names that are not RAVDESS's."""
+    """All 24 actors, seven emotions, two sentences; an eighth of a second of noise each, and a file of another name."""
     folder = tmp_path_factory.mktemp("data") / "RAVDESS"
     random = np.random.default_rng(0)
     for actor in range(1, 25):
         (folder / f"Actor_{actor:02}").mkdir(parents=True)
         for code in (1, 2, 3, 4, 5, 6, 8):
             for sentence in (1, 2):
-                clip = Clip(random.normal(0, 0.1, RATE // 2), RATE)
+                clip = Clip(random.normal(0, 0.1, RATE // 8), RATE)
                 write_audio(folder / f"Actor_{actor:02}/03-01-{code:02}-01-{sentence:02}-01-{actor:02}.wav", clip)
     write_audio(folder / "readme.wav", Clip(np.ones(800), RATE))
     return folder
