@@ -14,7 +14,7 @@ _SYNONYMS = {
     "happy": ("hap", "happiness", "joy", "joyful"),
     "sad": ("sadness",),
     "angry": ("ang", "anger"),
-    "surprised": ("sur", "surprise", "surprize", "pleasant surprise"),
+    "surprised": ("sur", "surprise", "pleasant surprise"),
     "fearful": ("fea", "fear", "afraid"),
     "disgusted": ("dis", "disgust"),
 }
