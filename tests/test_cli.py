@@ -223,7 +223,8 @@ def test_an_interrupt_keeps_what_was_made_and_says_how_to_go_on(tmp_path: Path):
 
 def test_ls_lists_every_kind():
     text = cli("ls").stdout
-    for word in ("piper", "asr", "best-of-n", "librispeech", "seed-tts@1", "whisper-tiny.en", "Apache-2.0"):
+    models = ("whisper-tiny.en", "Apache-2.0", "emotion-nano", "CC BY-NC-SA 4.0")
+    for word in ("piper", "asr", "emotion:", "best-of-n", "librispeech", "seed-tts@1", *models):
         assert word in text
     assert "piper" not in cli("ls", "verifiers").stdout
 

@@ -1,6 +1,6 @@
 """`emotion-nano`: five emotions, heard by a linear classifier on what Whisper tiny.en's encoder makes of speech.
 
-The head comes with the package (`tts_eval/data/emotion-nano`, with its model card); the encoder's weights are
+The head comes with the package (`tts_eval/bundled/emotion-nano`, with its model card); the encoder's weights are
 those of `asr:tiny.en`. `python -m tts_eval.recipes.emotion` trains it. The head's weights are CC BY-NC-SA 4.0,
 because those of the recordings are. Runs on the CPU.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ class EmotionNano:
             WeightsError: the encoder has not been fetched.
         """
         features = EmotionFeatures(weights.locate(ENCODER) / "model.bin")
-        path = Path(str(files("tts_eval") / "data" / "emotion-nano" / "model.safetensors"))
+        path = weights.bundled("emotion-nano").folder / "model.safetensors"
         digest = hashlib.sha256(path.read_bytes() + weights.fingerprint(ENCODER).encode()).hexdigest()
         return cls(EmotionHead.load(path), features, f"emotion-nano@{digest[:12]}")
 

@@ -183,6 +183,13 @@ BUNDLED: tuple[Bundled, ...] = (
             "codec/voice.safetensors": "feec5ba9fe51f081f09ba54bf8f0b9929e5eb7aa1cb8ca22bb082ac7a4e65e47",
         },
     ),
+    Bundled(
+        name="emotion-nano",
+        title="Five emotions, a linear classifier on whisper-tiny.en and prosody",
+        licence="CC BY-NC-SA 4.0, non-commercial",
+        source="python -m tts_eval.recipes.emotion; see its MODEL_CARD.md",
+        sha256={"model.safetensors": "e48083cb80c5d54f1180fbc1c85cea6567047859b9989957ad344d8d1e69393e"},
+    ),
 )
 
 

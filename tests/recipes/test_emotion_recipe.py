@@ -241,7 +241,7 @@ def test_the_recipe_writes_a_head_and_its_card_and_keeps_the_features(ravdess, t
     head = EmotionHead.load(tmp_path / "out" / "model.safetensors")
     assert head.emotions == CLASSES
     assert set(CLASSES) == set(EMOTIONS)
-    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "288 speech clips" in card
     assert "| reading |" in card
     assert all(f"| {name} |" in card for name in (*UNSEEN, "first-1"))

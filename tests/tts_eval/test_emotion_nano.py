@@ -1,8 +1,5 @@
 """The head that is shipped: it loads, hears clear emotions, says the same every time, and damage is named."""
 
-from importlib.resources import files
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,7 +11,7 @@ from tts_eval.emotion_features import LOUDNESS, PIECE_SECONDS, RATE, EmotionFeat
 from tts_eval.emotion_nano import EmotionHead, EmotionNano
 from tts_eval.errors import WeightsError
 
-SHIPPED = Path(str(files("tts_eval") / "data" / "emotion-nano"))
+SHIPPED = weights.bundled("emotion-nano")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -43,11 +40,12 @@ def head(**changes) -> EmotionHead:
     return EmotionHead(("neutral", "happy", "sad"), **{**parts, **changes})
 
 
-def test_the_shipped_files_are_small_and_say_their_licence():
-    assert (SHIPPED / "model.safetensors").stat().st_size < 2_000_000
-    card = (SHIPPED / "README.md").read_text(encoding="utf-8")
-    for part in ("CC BY-NC-SA 4.0", "non-commercial", "RAVDESS", "UAR", "Limits"):
-        assert part in card
+def test_the_bundle_is_small_whole_and_has_a_card():
+    assert 0 < SHIPPED.megabytes < 2
+    assert SHIPPED.sha256 and not SHIPPED.damaged_files()
+    assert {path.name for path in SHIPPED.folder.iterdir()} == {"MODEL_CARD.md", *SHIPPED.sha256}
+    card = (SHIPPED.folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert all(part in card for part in (*SHIPPED.licence.split(", "), "RAVDESS", "UAR", "Limits"))
 
 
 # Strong intensity, actors of all four folds. One clip of one actor proves little: most of these must be right.

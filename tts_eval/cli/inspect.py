@@ -87,7 +87,7 @@ def _models() -> Table:
         card = f"{asset.title}\n{asset.megabytes} MB, {asset.licence}\nfrom {asset.source}\n{here}"
         table.add_row(asset.name, escape(card))
     for model in weights.BUNDLED:
-        card = f"{model.title}\n{model.megabytes:.0f} MB, {model.licence}\nfrom {model.source}\npart of this package"
+        card = f"{model.title}\n{model.megabytes:.1f} MB, {model.licence}\nfrom {model.source}\npart of this package"
         table.add_row(model.name, escape(card))
     return table
 

@@ -4,9 +4,10 @@
 
 FOLDER of --ravdess is the unpacked Audio_Speech_Actors_01-24; those of --read hold read speech, a folder per
 speaker (LibriSpeech, any set of synthetic voices), of which so many clips are taken. OUT gets
-`model.safetensors`, its card `README.md`, and `features/`, which a second run uses again: features are
+`model.safetensors`, its card `MODEL_CARD.md`, and `features/`, which a second run uses again: features are
 nearly all of the work, about ten minutes on one core.
-The result is the same on every run. To ship it, copy the two files to `tts_eval/data/emotion-nano`.
+The result is the same on every run. To ship it, copy the two files to `tts_eval/bundled/emotion-nano` and
+its checksum to `tts_eval.weights.BUNDLED`.
 """
 
 from __future__ import annotations
@@ -100,12 +101,12 @@ def make(ravdess: Path, read: Mapping[Path, int], out: Path) -> None:
     )
     head = tempered(head_of(list(parts)), evaluation.temperature)
     write_atomically(out / "model.safetensors", head.save)
-    write_text_atomically(out / "README.md", card(evaluation, _counts(clips, spoken)))
+    write_text_atomically(out / "MODEL_CARD.md", card(evaluation, _counts(clips, spoken)))
     logger.info(
         "recall %.1f %%, %.1f %% on unheard sentences: %s",
         100 * evaluation.recall,
         100 * evaluation.recall_by_sentence,
-        out / "README.md",
+        out / "MODEL_CARD.md",
     )
 
 
