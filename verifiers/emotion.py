@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tts_eval.audio import AudioSource, Clip, load_clip
+from tts_eval.devices import DEVICES
 from tts_eval.emotions import Heard, emotion_name
 from tts_eval.errors import AudioError, ConfigError
 from tts_eval.guards import audio_failure
@@ -34,7 +35,7 @@ PARTIAL_SECONDS = 1.0
 MAX_PROMPTS = 1024
 """Prompts remembered, a few kB each; the least recently used goes first."""
 
-_KEYS = {"device": r"cpu|cuda(:\d+)?", "target": r"label|prompt"}
+_KEYS = {"device": DEVICES, "target": r"label|prompt"}
 _EXAMPLE = "emotion:/models/my-classifier,device=cuda,target=prompt"
 
 

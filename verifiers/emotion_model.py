@@ -10,18 +10,16 @@ safetensors. Weights are read as safetensors or with `weights_only`; no code or 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from tts_eval.devices import choose_device
 from tts_eval.emotions import EMOTIONS, Heard, emotion_name
 from tts_eval.errors import ConfigError, WeightsError
-from tts_eval.synthesizers.llasa.hub import download
-from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.hub import Source, download, fingerprint
 
 RATE = 16_000
 HUB_NAMES = {"iemocap": "speechbrain/emotion-recognition-wav2vec2-IEMOCAP"}
@@ -69,9 +67,7 @@ def load_model(model: str, device: str = "") -> EmotionModel:
         from tts_eval.emotion_nano import EmotionNano
 
         return EmotionNano.shipped()
-    from tts_eval.synthesizers.llasa.loading import choose_device
-
-    place = choose_device(device, "")[0]
+    place = choose_device(device)
     path = Path(model).expanduser()
     name = FUNASR_NAMES.get(model, model)
     if not path.exists() and name.startswith(FUNASR_OWNERS):
@@ -115,7 +111,7 @@ def checked_emotions(labels: Sequence[str], where: str) -> tuple[str, ...]:
 
 def _from_hub(model: str) -> Path:
     source = Source.parse(model)
-    if model.startswith(("/", ".", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", source.name):
+    if not source.is_hub_name:
         known = ["nano", *HUB_NAMES, *FUNASR_NAMES]
         close = difflib.get_close_matches(model, known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
@@ -129,9 +125,4 @@ def _from_hub(model: str) -> Path:
 
 
 def _digest(folder: Path, patterns: Sequence[str]) -> str:
-    """Twelve hex digits that change with any of the files."""
-    total = hashlib.sha256()
-    for file in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()[:12]
+    return fingerprint(path for pattern in patterns for path in folder.glob(pattern))

@@ -42,7 +42,7 @@ class SpeechBrainEmotions:
         try:
             from transformers import Wav2Vec2Model
         except ImportError as error:
-            raise MissingDependencyError("transformers", f"emotion:{name}", "tts-eval-harness[llasa]") from error
+            raise MissingDependencyError("transformers", f"emotion:{name}", "tts-eval-harness[transformers]") from error
         import torch
 
         try:

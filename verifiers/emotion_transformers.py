@@ -16,6 +16,7 @@ import numpy as np
 from tts_eval.emotions import Heard
 from tts_eval.errors import MissingDependencyError, WeightsError
 from tts_eval.execution import batched
+from tts_eval.hub import quiet_transformers
 from verifiers.emotion_model import RATE, checked_emotions
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ class TransformersEmotions:
         """
         try:
             from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-
-            from tts_eval.synthesizers.llasa.hub import quiet_transformers
         except ImportError as error:
-            raise MissingDependencyError("transformers", f"emotion:{name}", "tts-eval-harness[llasa]") from error
+            raise MissingDependencyError("transformers", f"emotion:{name}", "tts-eval-harness[transformers]") from error
         try:
             with quiet_transformers():
                 loader: Any = AutoFeatureExtractor

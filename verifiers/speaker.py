@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tts_eval import ground_truth
+from tts_eval.devices import DEVICES, choose_device
 from tts_eval.errors import ConfigError
-from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.hub import Source
 from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
@@ -30,7 +31,7 @@ PARTIAL_SECONDS = 1.5
 """Of an unfinished candidate, less than this is undecided. Beginnings of LibriSpeech utterances against whole ones,
 GE2E, equal error rate: 28 % for 0.5 s, 10 % for 1 s, 3.6 % for 1.5 s, 2.7 % for 2 s, 1.9 % for 3 s."""
 
-_KEYS = {"device": r"cpu|cuda(:\d+)?", "reference": r".+"}
+_KEYS = {"device": DEVICES, "reference": r".+"}
 _EXAMPLE = "speaker:/models/wavlm_large_finetune.pth,device=cuda,reference=HKUSTAudio/xcodec2-hf"
 
 
@@ -83,7 +84,7 @@ def create(argument: str) -> SpeakerVerifier:
     from tts_eval.synthesizers.codec_resynthesis import resynthesise
     from tts_eval.synthesizers.llasa import loading
 
-    codec = loading.load_codec(Source.parse(options.reference), loading.choose_device(options.device, "")[0])
+    codec = loading.load_codec(Source.parse(options.reference), choose_device(options.device))
     return SpeakerVerifier(
         loaded.encoder,
         f"{loaded.judge}+codec:{codec.revision}",

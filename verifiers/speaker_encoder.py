@@ -10,8 +10,6 @@ and no code or recipe that lies beside them is run.
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -19,10 +17,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 
 from tts_eval import weights
+from tts_eval.devices import choose_device
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.ge2e import GE2EEncoder
-from tts_eval.synthesizers.llasa.hub import download
-from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.hub import Source, download, fingerprint
 
 if TYPE_CHECKING:
     import torch
@@ -82,25 +80,23 @@ def load_encoder(model: str, device: str = "") -> LoadedEncoder:
         )
     found = _find(HUB_NAMES.get(model, model))
     given = Path(model).expanduser()
-    from tts_eval.synthesizers.llasa.loading import choose_device
-
-    return _load(found, given.resolve().name if given.exists() else model, choose_device(device, "")[0])
+    return _load(found, given.resolve().name if given.exists() else model, choose_device(device))
 
 
 def _load(found: Path, name: str, device: torch.device) -> LoadedEncoder:
     if found.suffix == ".pth":
         from verifiers.wavlm_ecapa import WavLMEcapaEncoder
 
-        return LoadedEncoder(WavLMEcapaEncoder(found, device), f"wavlm-ecapa:{name}@{_digest([found])}")
+        return LoadedEncoder(WavLMEcapaEncoder(found, device), f"wavlm-ecapa:{name}@{fingerprint([found])}")
     if (found / SPEECHBRAIN_FILE).is_file():
         from verifiers.speechbrain_ecapa import SpeechBrainEcapaEncoder
 
         file = found / SPEECHBRAIN_FILE
-        return LoadedEncoder(SpeechBrainEcapaEncoder(file, device), f"speechbrain-ecapa:{name}@{_digest([file])}")
+        return LoadedEncoder(SpeechBrainEcapaEncoder(file, device), f"speechbrain-ecapa:{name}@{fingerprint([file])}")
     from verifiers.xvector import XVectorEncoder
 
-    files = sorted({path for pattern in XVECTOR_FILES for path in found.glob(pattern)})
-    return LoadedEncoder(XVectorEncoder(found, device), f"xvector:{name}@{_digest(files)}")
+    files = [path for pattern in XVECTOR_FILES for path in found.glob(pattern)]
+    return LoadedEncoder(XVectorEncoder(found, device), f"xvector:{name}@{fingerprint(files)}")
 
 
 def _find(model: str) -> Path:
@@ -122,7 +118,7 @@ def _find(model: str) -> Path:
 
 def _from_hub(model: str) -> Path:
     source = Source.parse(model)
-    if model.startswith(("/", ".", "~")) or not re.fullmatch(r"[\w.-]+/[\w.-]+", source.name):
+    if not source.is_hub_name:
         known = ["ge2e", *HUB_NAMES]
         close = difflib.get_close_matches(model, known, n=1)
         hint = f" Did you mean '{close[0]}'?" if close else ""
@@ -133,15 +129,6 @@ def _from_hub(model: str) -> Path:
             ]
         )
     return download(source, "voice model", [SEED_FILE, SPEECHBRAIN_FILE, *XVECTOR_FILES])
-
-
-def _digest(files: Sequence[Path]) -> str:
-    """Twelve hex digits that change with any of the files."""
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return total.hexdigest()[:12]
 
 
 def direction(vector: np.ndarray) -> np.ndarray | None:

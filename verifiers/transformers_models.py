@@ -6,9 +6,7 @@ published protocols that use them; pickled ones are read with `weights_only`.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
-from tts_eval.synthesizers.llasa.hub import download, quiet_transformers
-from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.hub import Source, download, fingerprint, quiet_transformers
 from verifiers.recognition import Recogniser
 
 NAME = "transformers"
@@ -41,11 +38,7 @@ class Checkpoint:
     def fingerprint(self) -> str:
         """Twelve hex digits that change with the settings, the vocabulary and the weights."""
         patterns = (*_SETTINGS, *(_SAFETENSORS if _weights(self.folder, _SAFETENSORS) else _PICKLES))
-        digest = hashlib.sha256()
-        for path in sorted({path for pattern in patterns for path in self.folder.glob(pattern)}):
-            with path.open("rb") as stream:
-                digest.update(path.name.encode() + hashlib.file_digest(stream, "sha256").digest())
-        return digest.hexdigest()[:12]
+        return fingerprint(path for pattern in patterns for path in self.folder.glob(pattern))
 
 
 def load(model: str) -> Recogniser:
@@ -89,7 +82,7 @@ def find(model: str) -> Checkpoint:
     """
     folder, source = Path(model).expanduser(), Source.parse(model)
     local = folder.exists() or model.startswith(("/", ".", "~"))
-    if not local and not re.fullmatch(r"[\w.-]+/[\w.-]+", source.name):
+    if not local and not source.is_hub_name:
         raise ConfigError(
             [
                 f"Unknown model '{model}' for {NAME}: expected the folder of a checkpoint or OWNER/NAME[@REVISION] of "

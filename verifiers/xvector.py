@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tts_eval.errors import MissingDependencyError, WeightsError
+from tts_eval.hub import quiet_transformers
 from verifiers.speaker_encoder import RATE, direction
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ class XVectorEncoder:
             from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
         except ImportError as error:
             raise MissingDependencyError("transformers", f"speaker:{folder}", "tts-eval-harness[speaker]") from error
-        from tts_eval.synthesizers.llasa.hub import quiet_transformers
-
         extractors: Any = AutoFeatureExtractor
         local = {"local_files_only": True, "trust_remote_code": False}
         try:

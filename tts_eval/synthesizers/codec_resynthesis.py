@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tts_eval.audio import Clip, load_clip
+from tts_eval.devices import choose_device
 from tts_eval.errors import AudioError
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.llasa.checkpoint import CheckpointNotes
@@ -35,7 +36,7 @@ def create(argument: str) -> CodecResynthesis:
     options = parse_options(argument, CodecResynthesis.name, ["device"])
     from tts_eval.synthesizers.llasa import loading
 
-    device, _ = loading.choose_device(options.device, "")
+    device = choose_device(options.device)
     loaded = loading.load_codec(options.source, device)
     return CodecResynthesis(loaded.codec, f"{loaded.revision}+{device.type}")
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.errors import WeightsError
-from tts_eval.synthesizers.llasa.hub import download
-from tts_eval.synthesizers.llasa.options import Source
+from tts_eval.hub import Source, download
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")

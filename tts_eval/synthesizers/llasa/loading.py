@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
+from tts_eval.devices import choose_device
+from tts_eval.errors import MissingDependencyError, WeightsError
+from tts_eval.hub import Source, quiet_transformers
 from tts_eval.synthesizers.codec import Codec, codecs, codes_per_second
 from tts_eval.synthesizers.engine.engine import Engine
 from tts_eval.synthesizers.engine.token_head import TokenHead
@@ -22,8 +24,7 @@ from tts_eval.synthesizers.llasa.checkpoint import (
     read_notes,
 )
 from tts_eval.synthesizers.llasa.format import LlasaFormat, frontends
-from tts_eval.synthesizers.llasa.hub import quiet_transformers
-from tts_eval.synthesizers.llasa.options import LlasaOptions, Source
+from tts_eval.synthesizers.llasa.options import LlasaOptions
 from tts_eval.synthesizers.llasa.words import WordFormat
 from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
 
@@ -59,7 +60,8 @@ def load(options: LlasaOptions) -> Loaded:
         WeightsError: the checkpoint cannot be had, is not in Llasa's format, or does not match its codec.
         MissingDependencyError: transformers is not installed.
     """
-    device, dtype = choose_device(options.device, options.dtype)
+    device = choose_device(options.device)
+    dtype = _number_type(options.dtype, device)
     folder = find_checkpoint(options.source, "Llasa checkpoint")
     notes = read_notes(folder)
     style = LlasaFormat.load(folder, frontend=frontends.load(notes.text), chat=notes.chat)
@@ -107,18 +109,10 @@ def _load_aligner(codec: Source, device: torch.device) -> PhonemeAligner:
     return PhonemeAligner.load(find_checkpoint(codec, "codec"), device)
 
 
-def choose_device(device: str, dtype: str) -> tuple[torch.device, torch.dtype]:
-    """A GPU where there is one, float32 on a CPU and bfloat16 on a GPU, unless the options say otherwise.
-
-    Raises:
-        ConfigError: the machine has no such device.
-    """
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        count = torch.cuda.device_count()
-        raise ConfigError([f"device is '{device}', but PyTorch sees {count} CUDA devices here; use device=cpu."])
-    kind: Any = getattr(torch, dtype or ("float32" if chosen.type == "cpu" else "bfloat16"))
-    return chosen, kind
+def _number_type(dtype: str, device: torch.device) -> torch.dtype:
+    """Float32 on a CPU and bfloat16 on a GPU, unless the options say otherwise."""
+    kind: torch.dtype = getattr(torch, dtype or ("float32" if device.type == "cpu" else "bfloat16"))
+    return kind
 
 
 def _check_codec(folder: Path, notes: CheckpointNotes, style: LlasaFormat, codec: Codec) -> None:

@@ -13,25 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from tts_eval.devices import DEVICES
 from tts_eval.errors import ConfigError
+from tts_eval.hub import Source
 
 DTYPES = ("float32", "bfloat16", "float16")
 EXAMPLE = "llasa:HKUSTAudio/Llasa-1B@main,device=cuda,dtype=bfloat16"
-
-
-class Source(NamedTuple):
-    """A folder, or a hub name with a revision ("" is the newest)."""
-
-    name: str
-    revision: str
-
-    @classmethod
-    def parse(cls, text: str) -> Source:
-        """Split NAME@REVISION; a folder may have an @ in its name."""
-        name, _, revision = text.partition("@")
-        return cls(text, "") if Path(text).expanduser().exists() else cls(name, revision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +36,7 @@ class LlasaOptions:
 
 _KEYS: dict[str, tuple[Callable[[str], bool], str]] = {
     "codec": (bool, "a folder or hub name"),
-    "device": (lambda value: bool(re.fullmatch(r"cpu|cuda(:\d+)?", value)), "cpu, cuda or cuda:NUMBER"),
+    "device": (lambda value: bool(re.fullmatch(DEVICES, value)), "cpu, cuda or cuda:NUMBER"),
     "dtype": (lambda value: value in DTYPES, ", ".join(DTYPES)),
     "chunk": (lambda value: value in ("on", "off"), "on or off"),
     "rows": (lambda value: value.isdigit() and int(value) > 0, "1 or more"),

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tts_eval.audio import Clip
 from tts_eval.errors import MissingDependencyError, WeightsError
+from tts_eval.hub import quiet_transformers
 from tts_eval.synthesizers.codec import Reference
-from tts_eval.synthesizers.llasa.hub import quiet_transformers
 
 
 def load(folder: Path, device: torch.device) -> Xcodec2Codec:

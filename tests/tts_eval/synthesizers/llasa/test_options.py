@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from tts_eval.errors import ConfigError
-from tts_eval.synthesizers.llasa.options import LlasaOptions, Source, parse_options
+from tts_eval.hub import Source
+from tts_eval.synthesizers.llasa.options import LlasaOptions, parse_options
 
 
 def test_every_option_is_read():

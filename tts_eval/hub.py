@@ -1,14 +1,34 @@
-"""Checkpoints from the Hugging Face hub, and transformers without its chatter."""
+"""Checkpoints by folder or by their name on the Hugging Face hub, and transformers without its chatter."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tts_eval.errors import MissingDependencyError, WeightsError
-from tts_eval.synthesizers.llasa.options import Source
+
+
+class Source(NamedTuple):
+    """A folder, or a hub name with a revision ("" is the newest)."""
+
+    name: str
+    revision: str
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Split NAME@REVISION; a folder may have an @ in its name."""
+        name, _, revision = text.partition("@")
+        return cls(text, "") if Path(text).expanduser().exists() else cls(name, revision)
+
+    @property
+    def is_hub_name(self) -> bool:
+        """Whether the name looks like OWNER/NAME, and not like a path."""
+        is_path = self.name.startswith(("/", ".", "~"))
+        return not is_path and re.fullmatch(r"[\w.-]+/[\w.-]+", self.name) is not None
 
 
 def download(source: Source, purpose: str, patterns: Sequence[str]) -> Path:
@@ -22,7 +42,7 @@ def download(source: Source, purpose: str, patterns: Sequence[str]) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     except ImportError as error:
-        raise MissingDependencyError("transformers", f"The {purpose}", "tts-eval-harness[llasa]") from error
+        raise MissingDependencyError("transformers", f"The {purpose}", "tts-eval-harness[transformers]") from error
     try:
         return Path(snapshot_download(source.name, revision=source.revision or None, allow_patterns=list(patterns)))
     except HFValidationError as error:
@@ -33,6 +53,15 @@ def download(source: Source, purpose: str, patterns: Sequence[str]) -> Path:
             f"'{name}' ({purpose}) is no folder here and cannot be had from the hub: {error}. Give the folder of a "
             "checkpoint, or check the name and the connection."
         ) from error
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Twelve hex digits that change with the name or the bytes of any of the files, in whatever order they come."""
+    total = hashlib.sha256()
+    for file in sorted(set(files)):
+        with file.open("rb") as stream:
+            total.update(file.name.encode() + hashlib.file_digest(stream, "sha256").digest())
+    return total.hexdigest()[:12]
 
 
 @contextmanager
