@@ -1,6 +1,7 @@
 """The recipe of emotion-nano: file names, folds, the closed form and the measures."""
 
 import operator
+import re
 from functools import reduce
 from pathlib import Path
 
@@ -244,6 +245,8 @@ def test_the_recipe_writes_a_head_and_its_card_and_keeps_the_features(ravdess, t
     card = (tmp_path / "out" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "288 speech clips" in card
     assert "| reading |" in card
+    assert re.search(r"Of reading, no more than [\d.]+ % is called neutral", card)
+    assert re.search(r"[\d.]+ % and [\d.]+ % are not from untouched data", card)
     assert all(f"| {name} |" in card for name in (*UNSEEN, "first-1"))
     before = (tmp_path / "out" / "model.safetensors").read_bytes()
     assert emotion.main(command) == 0

@@ -8,7 +8,8 @@ which undisturbed clips differ most. Its covariance is the sum of
 - that of read speech of other speakers and texts, without labels: how features move with voice and words
   while the emotion stays. This carries over to sentences that were never heard;
 - how far each corpus of read speech as a whole lies from the neutral clips: how features move with the recording.
-  It takes no side between emotions, yet without it half of LibriSpeech is heard as something else than neutral;
+  It takes no side between emotions, yet it is why 51 % of LibriSpeech's clips and 73 % of Kokoro-82M's are heard as
+  neutral; without it 28 % and 23 % are;
 - a multiple of the identity.
 
 All of them follow from sums and products of rows, which are taken once for every part of the data and added up.
