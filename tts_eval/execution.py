@@ -50,6 +50,21 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def batched_by_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices in runs of similar length, of which none is longer than `most` with its padding.
+
+    An item that is longer than that comes alone.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
+        if batch and lengths[index] * (len(batch) + 1) > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
 def isolate(
     function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], failed: Callable[[T, Exception], R]
 ) -> list[R]:

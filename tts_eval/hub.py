@@ -11,6 +11,11 @@ from typing import Any, NamedTuple
 
 from tts_eval.errors import MissingDependencyError, WeightsError
 
+SETTINGS = ("*.json", "*.txt")
+# Whisper large-v3 has float32 shards beside them, which are the same weights twice over.
+SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
+PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+
 
 class Source(NamedTuple):
     """A folder, or a hub name with a revision ("" is the newest)."""
@@ -53,6 +58,29 @@ def download(source: Source, purpose: str, patterns: Sequence[str]) -> Path:
             f"'{name}' ({purpose}) is no folder here and cannot be had from the hub: {error}. Give the folder of a "
             "checkpoint, or check the name and the connection."
         ) from error
+
+
+def download_checkpoint(source: Source, purpose: str, others: Sequence[str] = ()) -> Path:
+    """The folder of a checkpoint of transformers, or of one with the files `others`; pickles where it has nothing else.
+
+    Raises:
+        WeightsError, MissingDependencyError: as `download`.
+    """
+    folder = download(source, purpose, [*SETTINGS, *SAFETENSORS, *others])
+    if has_files(folder, (*SAFETENSORS, *others)):
+        return folder
+    return download(source, purpose, [*SETTINGS, *PICKLES])
+
+
+def has_files(folder: Path, patterns: Sequence[str]) -> bool:
+    """Whether the folder has a file that matches one of the patterns."""
+    return any(path for pattern in patterns for path in folder.glob(pattern))
+
+
+def checkpoint_fingerprint(folder: Path) -> str:
+    """Twelve hex digits that change with the settings, the vocabulary and the weights of a checkpoint."""
+    weights = SAFETENSORS if has_files(folder, SAFETENSORS) else PICKLES
+    return fingerprint(path for pattern in (*SETTINGS, *weights) for path in folder.glob(pattern))
 
 
 def fingerprint(files: Iterable[Path]) -> str:

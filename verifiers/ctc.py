@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tts_eval.errors import ConfigError
+from tts_eval.execution import batched_by_length
 from verifiers.recognition import RATE, Transcript, Utterance, scored_text
 
 if TYPE_CHECKING:
@@ -72,15 +73,7 @@ class CTCRecogniser:
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Indices in order of length, as many at a time as fit into BATCH_SECONDS with their padding."""
         # Models without an attention mask were trained on unpadded clips and hear padding as speech.
-        most = BATCH_SECONDS * RATE if self._features.return_attention_mask else 0
-        batch: list[int] = []
-        for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-            if batch and (len(batch) + 1) * lengths[index] > most:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
+        return batched_by_length(lengths, BATCH_SECONDS * RATE if self._features.return_attention_mask else 0)
 
     def _batch(self, utterances: Sequence[Utterance]) -> list[Transcript]:
         import torch

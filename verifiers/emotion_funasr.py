@@ -1,7 +1,7 @@
 """emotion2vec through funasr: seven emotions, "other" and "unknown".
 
 Thin: the clip goes to `generate`, whose scores are the probabilities and whose utterance features are the
-embedding. funasr downloads the model from ModelScope; code that lies beside a model is not run.
+embedding. funasr downloads the model from ModelScope.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from tts_eval.emotions import Heard
-from tts_eval.errors import MissingDependencyError, WeightsError
+from tts_eval.errors import WeightsError
 from verifiers.emotion_model import RATE, checked_emotions
+from verifiers.funasr_models import load_funasr
 
 
 class FunasrEmotions:
@@ -21,28 +22,23 @@ class FunasrEmotions:
 
     shortest_seconds = 0.1
 
-    def __init__(self, model: str, name: str, device: str) -> None:
+    def __init__(self, model: str, device: str) -> None:
         """Load a ModelScope name or a folder.
 
         Raises:
-            WeightsError: funasr cannot load it, or it is no classifier.
+            WeightsError: funasr cannot load it, or it is no emotion classifier.
             MissingDependencyError: funasr is not installed.
         """
+        self._model, self.judge = load_funasr(model, needed_for=f"emotion:{model}", extra="emotion2vec", device=device)
         try:
-            from funasr import AutoModel
-        except ImportError as error:
-            raise MissingDependencyError("funasr", f"emotion:{name}", "tts-eval-harness[emotion2vec]") from error
-        try:
-            self._model: Any = AutoModel(model=model, device=device, disable_update=True, disable_pbar=True)
             (answer,) = self._answers(np.zeros(RATE, np.float32))
-        except Exception as error:  # funasr raises whatever its downloader and torch raise
+            self._labels = list(answer["labels"])
+        except Exception as error:  # a model of another kind fails, or answers, in its own way
             raise WeightsError(
-                f"funasr cannot load the emotion classifier '{model}': {error}. Give a model of the emotion2vec_plus "
-                "family (emotion:iic/emotion2vec_plus_large) or the folder of a copy, or check the connection."
+                f"The FunASR model '{model}' is no emotion classifier ({type(error).__name__}: {error}). Expected one "
+                "of the emotion2vec_plus family, such as emotion:iic/emotion2vec_plus_large."
             ) from error
-        self._labels = list(answer.get("labels", []))
         self.emotions = checked_emotions(self._labels, model)
-        self.judge = f"funasr:{name}"
 
     def hear(self, clips_16k: Sequence[np.ndarray]) -> list[Heard]:
         """One result per clip; the model hears one at a time."""

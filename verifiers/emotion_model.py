@@ -3,31 +3,33 @@
 Names: `nano` (the default; its head comes with the package), `iemocap`
 (speechbrain/emotion-recognition-wav2vec2-IEMOCAP) and `emotion2vec` (iic/emotion2vec_plus_large, through
 funasr). Anything else is a folder or OWNER/NAME[@REVISION] on the Hugging Face hub: `wav2vec2.ckpt` makes it
-SpeechBrain's, `model.pt` one of funasr's, config.json an audio classifier of transformers with
-safetensors. Weights are read as safetensors or with `weights_only`; no code or recipe beside them is run.
+SpeechBrain's, config.json an audio classifier of transformers, `model.pt` one of funasr's. Weights are read as
+safetensors or with `weights_only`; no code or recipe beside them is run.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from tts_eval.devices import choose_device
 from tts_eval.emotions import EMOTIONS, Heard, emotion_name
-from tts_eval.errors import ConfigError, WeightsError
-from tts_eval.hub import Source, download, fingerprint
+from tts_eval.errors import WeightsError
+from tts_eval.hub import checkpoint_fingerprint, download_checkpoint, fingerprint
+from verifiers.funasr_models import WEIGHTS
+from verifiers.model_spec import hub_source
+
+if TYPE_CHECKING:
+    import torch
 
 RATE = 16_000
 HUB_NAMES = {"iemocap": "speechbrain/emotion-recognition-wav2vec2-IEMOCAP"}
 FUNASR_NAMES = {"emotion2vec": "iic/emotion2vec_plus_large"}
 FUNASR_OWNERS = ("iic/", "emotion2vec/")
 SPEECHBRAIN_FILES = ("wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
-FUNASR_FILE = "model.pt"
-TRANSFORMERS_FILES = ("config.json", "preprocessor_config.json", "*.safetensors", "*.safetensors.index.json")
 
 
 class EmotionModel(Protocol):
@@ -71,26 +73,23 @@ def load_model(model: str, device: str = "") -> EmotionModel:
     path = Path(model).expanduser()
     name = FUNASR_NAMES.get(model, model)
     if not path.exists() and name.startswith(FUNASR_OWNERS):
-        from verifiers.emotion_funasr import FunasrEmotions
-
-        return FunasrEmotions(name, name, str(place))
+        return _funasr(name, place)
     folder = path if path.exists() else _from_hub(HUB_NAMES.get(model, model))
     name = path.resolve().name if path.exists() else model
     if (folder / SPEECHBRAIN_FILES[0]).is_file():
         from verifiers.emotion_speechbrain import SpeechBrainEmotions
 
-        return SpeechBrainEmotions(folder, f"{name}@{_digest(folder, SPEECHBRAIN_FILES)}", place)
+        files = [folder / file for file in SPEECHBRAIN_FILES if (folder / file).is_file()]
+        return SpeechBrainEmotions(folder, f"{name}@{fingerprint(files)}", place)
     if (folder / "config.json").is_file():
         from verifiers.emotion_transformers import TransformersEmotions
 
-        return TransformersEmotions(folder, f"{name}@{_digest(folder, TRANSFORMERS_FILES)}", place)
-    if (folder / FUNASR_FILE).is_file():
-        from verifiers.emotion_funasr import FunasrEmotions
-
-        return FunasrEmotions(str(folder), f"{name}@{_digest(folder, [FUNASR_FILE])}", str(place))
+        return TransformersEmotions(folder, f"{name}@{checkpoint_fingerprint(folder)}", place)
+    if (folder / WEIGHTS).is_file():
+        return _funasr(str(folder), place)
     raise WeightsError(
         f"{folder} is no emotion classifier: expected a folder with config.json and model.safetensors (transformers), "
-        f"{', '.join(SPEECHBRAIN_FILES)} (SpeechBrain) or {FUNASR_FILE} (funasr)."
+        f"{', '.join(SPEECHBRAIN_FILES)} (SpeechBrain) or {WEIGHTS} (funasr)."
     )
 
 
@@ -109,20 +108,13 @@ def checked_emotions(labels: Sequence[str], where: str) -> tuple[str, ...]:
     return names
 
 
+def _funasr(model: str, device: torch.device) -> EmotionModel:
+    from verifiers.emotion_funasr import FunasrEmotions
+
+    return FunasrEmotions(model, str(device))
+
+
 def _from_hub(model: str) -> Path:
-    source = Source.parse(model)
-    if not source.is_hub_name:
-        known = ["nano", *HUB_NAMES, *FUNASR_NAMES]
-        close = difflib.get_close_matches(model, known, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(
-            [
-                f"Verifier 'emotion' has no model '{model}'.{hint} Expected {', '.join(known)}, an existing folder "
-                "(emotion:/models/my-classifier), or OWNER/NAME of a model on the Hugging Face hub."
-            ]
-        )
-    return download(source, "emotion classifier", [*SPEECHBRAIN_FILES, *TRANSFORMERS_FILES])
-
-
-def _digest(folder: Path, patterns: Sequence[str]) -> str:
-    return fingerprint(path for pattern in patterns for path in folder.glob(pattern))
+    known = ["nano", *HUB_NAMES, *FUNASR_NAMES]
+    source = hub_source("emotion", model, known, "emotion:/models/my-classifier")
+    return download_checkpoint(source, "emotion classifier", SPEECHBRAIN_FILES)

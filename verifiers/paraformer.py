@@ -1,14 +1,12 @@
 """Paraformer through FunASR: the recogniser of Seed-TTS-Eval's Chinese half.
 
 Transcripts only: it decodes all characters at once, so there is no probability of a given text. Clips go
-one by one, as in the official script, because padding changes what it hears. Loading it sets the
-process's random seeds and thread count; that is FunASR's doing.
+one by one, as in the official script, because padding changes what it hears.
 Not handled: clips over 30 s (`verifiers.long_audio`), other languages than Chinese.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
-from tts_eval.execution import available_cores
+from tts_eval.errors import ConfigError
+from verifiers.funasr_models import load_funasr
 from verifiers.recognition import Transcript, Utterance
 
 NAME = "funasr"
@@ -29,9 +27,9 @@ class ParaformerRecogniser:
 
     text_tokens = 0
 
-    def __init__(self, model: Any, name: str) -> None:
+    def __init__(self, model: Any, judge: str) -> None:
         self._model = model
-        self.judge = f"{NAME}:{name}@{_fingerprint(model)}"
+        self.judge = judge
 
     def supports(self, language: str) -> bool:
         """Chinese alone."""
@@ -54,35 +52,9 @@ def load(model: str = MODEL) -> ParaformerRecogniser:
         ConfigError: the model is none of these.
         WeightsError: it cannot be downloaded or read.
     """
-    try:
-        from funasr import AutoModel
-    except ImportError as error:
-        raise MissingDependencyError("funasr", f"{NAME}:{model}", "tts-eval-harness[chinese]") from error
     folder = Path(model).expanduser()
     if model != MODEL and not folder.is_dir() and not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", model):
         raise ConfigError(
             [f"Unknown model '{model}' for {NAME}: expected {MODEL}, an existing folder, or OWNER/NAME on its hub."]
         )
-    try:
-        loaded = AutoModel(
-            model=str(folder) if folder.is_dir() else model,
-            disable_update=True,
-            disable_pbar=True,
-            log_level="ERROR",
-            ncpu=available_cores(),
-        )
-    except Exception as error:  # whatever FunASR, its hubs and their transport raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise WeightsError(
-            f"FunASR cannot load '{model}': {reason} Check the connection, or give the folder of a copy."
-        ) from error
-    return ParaformerRecogniser(loaded, folder.resolve().name if folder.is_dir() else model)
-
-
-def _fingerprint(model: Any) -> str:
-    """Twelve hex digits of the weights."""
-    path = Path(str(model.model_path)) / "model.pt"
-    if not path.is_file():
-        raise WeightsError(f"FunASR loaded no {path}; expected the weights there. Use a folder that has them.")
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:12]
+    return ParaformerRecogniser(*load_funasr(model, needed_for=f"{NAME}:{model}", extra="chinese"))

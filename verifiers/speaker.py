@@ -11,8 +11,6 @@ embedding has no negative parts, so its cosine lies in [0, 1], and two different
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -20,12 +18,13 @@ import numpy as np
 
 from tts_eval import ground_truth
 from tts_eval.devices import DEVICES, choose_device
-from tts_eval.errors import ConfigError
 from tts_eval.hub import Source
 from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.model_spec import parse_spec
+from verifiers.references import too_short
 from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
-from verifiers.speaker_references import Resynthesise, VoiceReferences, Voices, too_short
+from verifiers.speaker_references import Resynthesise, Voices, reference_of, voice_references
 
 PARTIAL_SECONDS = 1.5
 """Of an unfinished candidate, less than this is undecided. Beginnings of LibriSpeech utterances against whole ones,
@@ -49,20 +48,7 @@ def parse_options(argument: str) -> SpeakerOptions:
     Raises:
         ConfigError: unknown or impossible options; all of them are listed.
     """
-    model, *settings = (part.strip() for part in argument.split(","))
-    values: dict[str, str] = {}
-    problems = []
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(_KEYS)}."
-            problems.append(f"Unknown option '{key}' in 'speaker:{argument}'. {hint} For example {_EXAMPLE}.")
-        elif not re.fullmatch(_KEYS[key], value):
-            problems.append(f"{key} is '{value}' in 'speaker:{argument}'; for example {_EXAMPLE}.")
-        values[key] = value
-    if problems:
-        raise ConfigError(problems)
+    model, values = parse_spec("speaker", argument, _KEYS, _EXAMPLE)
     return SpeakerOptions(model, values.get("device", ""), values.get("reference", ""))
 
 
@@ -108,14 +94,14 @@ class SpeakerVerifier:
             for name, protocol in names.items()
         )
         self._encoder = encoder
-        self._references = VoiceReferences(encoder, resynthesise)
+        self._references = voice_references(encoder, resynthesise)
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
         return score_items(self, items, self._judge, partial_seconds=PARTIAL_SECONDS)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
-        references = self._references.of([item.request for item in items])
+        references = self._references.of([reference_of(item.request) for item in items])
         problems = [
             reference if isinstance(reference, Failure) else self._unjudgeable(item)
             for item, reference in zip(items, references, strict=True)
@@ -133,7 +119,7 @@ class SpeakerVerifier:
         if item.candidate.index == ground_truth.INDEX and (prompt is None or prompt.audio is None):
             message = "The recording is the only reference; it is not compared with itself."
             return Failure(FailureKind.NO_REFERENCE, message)
-        return too_short(clip_of(item), self._encoder)
+        return too_short(clip_of(item), self._encoder.shortest_seconds)
 
 
 def _compare(item: Item, reference: Voices | Failure, voice: np.ndarray | None) -> Judgement | Failure:

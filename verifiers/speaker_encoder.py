@@ -9,8 +9,7 @@ and no code or recipe that lies beside them is run.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -18,9 +17,10 @@ import numpy as np
 
 from tts_eval import weights
 from tts_eval.devices import choose_device
-from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.errors import WeightsError
 from tts_eval.ge2e import GE2EEncoder
-from tts_eval.hub import Source, download, fingerprint
+from tts_eval.hub import checkpoint_fingerprint, download_checkpoint, fingerprint
+from verifiers.model_spec import hub_source
 
 if TYPE_CHECKING:
     import torch
@@ -29,13 +29,6 @@ RATE = 16_000
 HUB_NAMES = {"ecapa": "speechbrain/spkrec-ecapa-voxceleb", "wavlm-sv": "microsoft/wavlm-base-plus-sv"}
 SEED_FILE = "wavlm_large_finetune.pth"
 SPEECHBRAIN_FILE = "embedding_model.ckpt"
-XVECTOR_FILES = (
-    "config.json",
-    "preprocessor_config.json",
-    "*.safetensors",
-    "*.safetensors.index.json",
-    "pytorch_model.bin",
-)
 
 
 class SpeakerEncoder(Protocol):
@@ -95,15 +88,15 @@ def _load(found: Path, name: str, device: torch.device) -> LoadedEncoder:
         return LoadedEncoder(SpeechBrainEcapaEncoder(file, device), f"speechbrain-ecapa:{name}@{fingerprint([file])}")
     from verifiers.xvector import XVectorEncoder
 
-    files = [path for pattern in XVECTOR_FILES for path in found.glob(pattern)]
-    return LoadedEncoder(XVectorEncoder(found, device), f"xvector:{name}@{fingerprint(files)}")
+    return LoadedEncoder(XVectorEncoder(found, device), f"xvector:{name}@{checkpoint_fingerprint(found)}")
 
 
 def _find(model: str) -> Path:
     """The .pth file, or the folder of the other kinds."""
     path = Path(model).expanduser()
     if not path.exists():
-        path = _from_hub(model)
+        source = hub_source("speaker", model, ["ge2e", *HUB_NAMES], f"speaker:/models/{SEED_FILE}")
+        path = download_checkpoint(source, "voice model", [SEED_FILE, SPEECHBRAIN_FILE])
     if path.is_dir() and (path / SEED_FILE).is_file():
         path = path / SEED_FILE
     if path.suffix == ".pth" and path.is_file():
@@ -116,21 +109,6 @@ def _find(model: str) -> Path:
     )
 
 
-def _from_hub(model: str) -> Path:
-    source = Source.parse(model)
-    if not source.is_hub_name:
-        known = ["ge2e", *HUB_NAMES]
-        close = difflib.get_close_matches(model, known, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(
-            [
-                f"Verifier 'speaker' has no encoder '{model}'.{hint} Expected {', '.join(known)}, an existing file or "
-                f"folder (speaker:/models/{SEED_FILE}), or OWNER/NAME of a model on the Hugging Face hub."
-            ]
-        )
-    return download(source, "voice model", [SEED_FILE, SPEECHBRAIN_FILE, *XVECTOR_FILES])
-
-
 def direction(vector: np.ndarray) -> np.ndarray | None:
     """The vector at length 1, float32; None for the zero vector.
 
@@ -141,18 +119,3 @@ def direction(vector: np.ndarray) -> np.ndarray | None:
     if not np.isfinite(length):
         raise ValueError("the voice model gave an embedding that is not finite")
     return (vector / length).astype(np.float32) if length > 0 else None
-
-
-def batches_by_samples(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Indices in runs of similar length, of which none has more than `most` samples with its padding.
-
-    A clip that is longer than that comes alone.
-    """
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda index: lengths[index]):
-        if batch and lengths[index] * (len(batch) + 1) > most:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -14,14 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
-from tts_eval.hub import Source, download, fingerprint, quiet_transformers
+from tts_eval.hub import (
+    PICKLES,
+    SAFETENSORS,
+    Source,
+    checkpoint_fingerprint,
+    download_checkpoint,
+    has_files,
+    quiet_transformers,
+)
 from verifiers.recognition import Recogniser
 
 NAME = "transformers"
-_SETTINGS = ("*.json", "*.txt")
-# Whisper large-v3 has float32 shards beside them, which are the same weights twice over.
-_SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
-_PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,7 @@ class Checkpoint:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change with the settings, the vocabulary and the weights."""
-        patterns = (*_SETTINGS, *(_SAFETENSORS if _weights(self.folder, _SAFETENSORS) else _PICKLES))
-        return fingerprint(path for pattern in patterns for path in self.folder.glob(pattern))
+        return checkpoint_fingerprint(self.folder)
 
 
 def load(model: str) -> Recogniser:
@@ -90,11 +93,9 @@ def find(model: str) -> Checkpoint:
             ]
         )
     if not local:
-        folder = download(source, "speech recogniser", [*_SETTINGS, *_SAFETENSORS])
-        if not _weights(folder, _SAFETENSORS):
-            folder = download(source, "speech recogniser", [*_SETTINGS, *_PICKLES])
+        folder = download_checkpoint(source, "speech recogniser")
     missing = [file for file in ("config.json", "preprocessor_config.json") if not (folder / file).is_file()]
-    if not _weights(folder, (*_SAFETENSORS, *_PICKLES)):
+    if not has_files(folder, (*SAFETENSORS, *PICKLES)):
         missing.append("model.safetensors")
     if missing:
         raise ConfigError(
@@ -120,7 +121,3 @@ def _readable(folder: Path) -> Iterator[None]:
             f"transformers cannot load the speech recogniser in {folder}: {type(error).__name__}: {reason} "
             "Check that weights, config.json and vocabulary belong together."
         ) from error
-
-
-def _weights(folder: Path, patterns: tuple[str, ...]) -> bool:
-    return any(path for pattern in patterns for path in folder.glob(pattern))

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tts_eval.errors import MissingDependencyError, WeightsError
-from verifiers.speaker_encoder import RATE, batches_by_samples, direction
+from tts_eval.execution import batched_by_length
+from verifiers.speaker_encoder import RATE, direction
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +110,7 @@ class WavLMEcapaEncoder:
 
         found: dict[int, np.ndarray | None] = {}
         with torch.inference_mode():
-            for batch in batches_by_samples([len(clip) for clip in clips_16k], self._most_samples):
+            for batch in batched_by_length([len(clip) for clip in clips_16k], self._most_samples):
                 vectors = self._batch([clips_16k[index] for index in batch]).float().cpu().numpy()
                 found.update(zip(batch, map(direction, vectors), strict=True))
         return [found[index] for index in range(len(clips_16k))]

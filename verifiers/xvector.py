@@ -1,8 +1,7 @@
 """x-vector models of transformers, such as microsoft/wavlm-base-plus-sv.
 
 Any folder that `AutoModelForAudioXVector` knows and whose model hears raw audio (WavLM, wav2vec 2.0,
-UniSpeech-SAT, Data2Vec). Loaded from local files; a folder without the x-vector head is refused, where
-transformers would make one up. Clips come one at a time: the group norm of the base models takes its
+UniSpeech-SAT, Data2Vec). Clips come one at a time: the group norm of the base models takes its
 statistics over the padding too.
 """
 
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tts_eval.errors import MissingDependencyError, WeightsError
-from tts_eval.hub import quiet_transformers
+from tts_eval.errors import WeightsError
 from verifiers.speaker_encoder import RATE, direction
+from verifiers.transformers_audio import load_audio_model
 
 if TYPE_CHECKING:
     import torch
@@ -37,30 +36,19 @@ class XVectorEncoder:
             WeightsError: it holds no x-vector model for 16 kHz audio.
             MissingDependencyError: transformers is not installed.
         """
+        self._model, self._extractor = load_audio_model(
+            "AutoModelForAudioXVector",
+            folder,
+            device,
+            kind="x-vector model for speaker verification",
+            example="microsoft/wavlm-base-plus-sv",
+            extra="speaker",
+            unused=UNUSED,
+        )
         try:
-            from transformers import AutoFeatureExtractor, AutoModelForAudioXVector
-        except ImportError as error:
-            raise MissingDependencyError("transformers", f"speaker:{folder}", "tts-eval-harness[speaker]") from error
-        extractors: Any = AutoFeatureExtractor
-        local = {"local_files_only": True, "trust_remote_code": False}
-        try:
-            with quiet_transformers():
-                model, loading = AutoModelForAudioXVector.from_pretrained(
-                    folder, weights_only=True, output_loading_info=True, **local
-                )
-            self._extractor = extractors.from_pretrained(folder, **local)
-            self.shortest_seconds = shortest_samples(model.config) / RATE
-        except Exception as error:  # transformers and safetensors raise half a dozen kinds
-            raise WeightsError(f"{folder} cannot be loaded as an x-vector model: {error}") from error
-        missing = sorted(key for key in loading["missing_keys"] if not key.startswith(UNUSED))
-        if missing:
-            raise WeightsError(
-                f"{folder} has no weights for {', '.join(missing[:3])} ({len(missing)} in all); expected a model that "
-                "was fine-tuned for speaker verification, such as microsoft/wavlm-base-plus-sv."
-            )
-        if self._extractor.sampling_rate != RATE:
-            raise WeightsError(f"{folder} hears {self._extractor.sampling_rate} Hz; expected a model for {RATE} Hz.")
-        self._model: Any = model.eval().to(device)
+            self.shortest_seconds = shortest_samples(self._model.config) / RATE
+        except AttributeError as error:
+            raise WeightsError(f"{folder} is no x-vector model that hears raw audio: {error}.") from error
         self._device = device
 
     def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_eval.errors import StoreError
-from tts_eval.execution import SerialExecutor, batched, isolate
+from tts_eval.execution import SerialExecutor, batched, batched_by_length, isolate
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -45,3 +46,15 @@ def test_serial_executor_keeps_order():
     assert [len(batch) for batch in batches] == [3, 3, 1]
     done = list(SerialExecutor().map(lambda batch: [n + 1 for n in batch], batches))
     assert [result for _, results in done for result in results] == list(range(1, 8))
+
+
+def test_batches_hold_every_clip_once_and_no_more_than_asked_for():
+    lengths = np.random.default_rng(0).integers(1, 100, 50).tolist()
+    for most in (0, 90, 400, 10**6):
+        batches = list(batched_by_length(lengths, most))
+        assert sorted(index for batch in batches for index in batch) == list(range(50))
+        for batch in batches:
+            assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= most
+    assert len(list(batched_by_length(lengths, 0))) == 50
+    assert len(list(batched_by_length(lengths, 10**6))) == 1
+    assert list(batched_by_length([], 5)) == []

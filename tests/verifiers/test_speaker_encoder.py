@@ -8,12 +8,13 @@ import pytest
 import wavlm_ecapa_numpy as equations
 from synthetic_voice import synthetic_voice
 
+from tts_eval import hub
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.types import Prompt
 from verifiers import speaker_encoder
 from verifiers.speaker import create
-from verifiers.speaker_encoder import batches_by_samples, direction, load_encoder
+from verifiers.speaker_encoder import direction, load_encoder
 
 torch = pytest.importorskip("torch")
 
@@ -44,13 +45,14 @@ def test_a_file_and_the_folder_around_it_are_the_same_model(tmp_path, make_item)
 
 
 def test_hub_names_are_fetched_by_the_hub_client_and_nothing_is_run(monkeypatch, tmp_path):
-    asked = []
+    asked, patterns = [], {*hub.SETTINGS, *hub.SAFETENSORS, *hub.PICKLES}
 
-    def download(source, purpose, patterns):
+    def download(source, purpose, others):
         asked.append((source.name, source.revision))
+        patterns.update(others)
         raise WeightsError("offline")
 
-    monkeypatch.setattr(speaker_encoder, "download", download)
+    monkeypatch.setattr(speaker_encoder, "download_checkpoint", download)
     for model in ("ecapa", "wavlm-sv", "someone/voices@v2"):
         with pytest.raises(WeightsError, match="offline"):
             load_encoder(model)
@@ -59,9 +61,8 @@ def test_hub_names_are_fetched_by_the_hub_client_and_nothing_is_run(monkeypatch,
         ("microsoft/wavlm-base-plus-sv", ""),
         ("someone/voices", "v2"),
     ]
-    assert not any(
-        Path(pattern).suffix in (".py", ".yaml") for pattern in (*speaker_encoder.XVECTOR_FILES, "embedding_model.ckpt")
-    )
+    assert "embedding_model.ckpt" in patterns
+    assert not any(Path(pattern).suffix in (".py", ".yaml") for pattern in patterns)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path):
@@ -83,18 +84,6 @@ def test_directions_have_length_one():
     assert direction(np.zeros(3)) is None
     with pytest.raises(ValueError, match="finite"):
         direction(np.array([1.0, np.nan]))
-
-
-def test_batches_hold_every_clip_once_and_no_more_than_asked_for():
-    lengths = np.random.default_rng(0).integers(1, 100, 50).tolist()
-    for most in (0, 90, 400, 10**6):
-        batches = list(batches_by_samples(lengths, most))
-        assert sorted(index for batch in batches for index in batch) == list(range(50))
-        for batch in batches:
-            assert len(batch) == 1 or max(lengths[index] for index in batch) * len(batch) <= most
-    assert len(list(batches_by_samples(lengths, 0))) == 50
-    assert len(list(batches_by_samples(lengths, 10**6))) == 1
-    assert list(batches_by_samples([], 5)) == []
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +192,7 @@ def test_a_model_without_the_head_is_refused(xvector_folder, tmp_path):
 
     transformers.WavLMForXVector.from_pretrained(xvector_folder).wavlm.save_pretrained(tmp_path)
     (tmp_path / "preprocessor_config.json").write_text((xvector_folder / "preprocessor_config.json").read_text())
-    with pytest.raises(WeightsError, match="fine-tuned for speaker verification"):
+    with pytest.raises(WeightsError, match="fine-tuned x-vector model for speaker verification"):
         load_encoder(str(tmp_path), "cpu")
 
 

@@ -1,0 +1,73 @@
+"""What stands after `speaker:` and `emotion:`: MODEL[,KEY=VALUE ...], and the hub model that MODEL means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from tts_eval.errors import ConfigError
+from tts_eval.hub import Source
+
+
+class ModelSpec(NamedTuple):
+    """A parsed argument; what is not there leaves the choice to the verifier."""
+
+    model: str
+    """"" where none is named."""
+    settings: Mapping[str, str]
+
+
+def parse_spec(verifier: str, argument: str, keys: Mapping[str, str], example: str) -> ModelSpec:
+    """The model and the settings in `MODEL[,KEY=VALUE ...]`.
+
+    Args:
+        verifier: Whose argument it is.
+        argument: What was written.
+        keys: Regular expression that the whole value matches, by key.
+        example: A right argument with its verifier, for messages.
+
+    Raises:
+        ConfigError: unknown or impossible settings; all of them are listed.
+    """
+    model, *settings = (part.strip() for part in argument.split(","))
+    values: dict[str, str] = {}
+    problems = []
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(keys)}."
+            problems.append(f"Unknown option '{key}' in '{verifier}:{argument}'. {hint} For example {example}.")
+        elif not re.fullmatch(keys[key], value):
+            problems.append(f"{key} is '{value}' in '{verifier}:{argument}'; for example {example}.")
+        values[key] = value
+    if problems:
+        raise ConfigError(problems)
+    return ModelSpec(model, values)
+
+
+def hub_source(verifier: str, model: str, known: Sequence[str], example: str) -> Source:
+    """The hub model that an argument means which is no file or folder here.
+
+    Args:
+        verifier: Whose model it is.
+        model: What was written.
+        known: Names that the verifier knows.
+        example: A right argument that is a path, with its verifier, for the message.
+
+    Raises:
+        ConfigError: no model of the hub can be called that.
+    """
+    source = Source.parse(model)
+    if source.is_hub_name:
+        return source
+    close = difflib.get_close_matches(model, known, n=1)
+    hint = f" Did you mean '{close[0]}'?" if close else ""
+    raise ConfigError(
+        [
+            f"Verifier '{verifier}' has no model '{model}'.{hint} Expected {', '.join(known)}, an existing file or "
+            f"folder ({example}), or OWNER/NAME[@REVISION] of a model on the Hugging Face hub."
+        ]
+    )
