@@ -22,7 +22,7 @@ verifiers.add(
     "similarity to the prompt (SIM-o, SIM-r); speaker:[MODEL][,device=D][,reference=CODEC]",
 )
 verifiers.add(
-    "emotion", "verifiers.emotion:create", "wanted emotion; emotion:[MODEL][,device=DEVICE][,target=label|prompt]"
+    "emotion", "verifiers.emotion:create", "wanted emotion; emotion:[MODEL][,device=D][,target=label|prompt|EMOTION]"
 )
 verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, or DistillMOS; quality[:fast|distillmos]")
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")

@@ -2,9 +2,10 @@
 
 `emotion:MODEL` compares with a label: `emotion` of the request's metadata, else the style of its prompt, where
 that is an emotion's name. `target` is the probability of that emotion, `margin` how far it is above the
-most probable other one. `emotion:MODEL,target=prompt` compares with the prompt's audio: `similarity` is the
-cosine of the two embeddings, `target` and `margin` are of the emotion that is heard in the prompt. Embeddings of
-all speech point much the same way (two different emotions often exceed 0.9), so read `similarity` beside `margin`.
+most probable other one. `emotion:MODEL,target=happy` wants the same emotion of all requests.
+`emotion:MODEL,target=prompt` compares with the prompt's audio: `similarity` is the cosine of the two embeddings,
+`target` and `margin` are of the emotion that is heard in the prompt. Embeddings of all speech point much the
+same way (two different emotions often exceed 0.9), so read `similarity` beside `margin`.
 
 The classifier (`verifiers.emotion_model`) is the judge: numbers of two models are never comparable. Works on
 unfinished candidates from `PARTIAL_SECONDS` on.
@@ -13,29 +14,27 @@ unfinished candidates from `PARTIAL_SECONDS` on.
 from __future__ import annotations
 
 import difflib
-import re
-from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tts_eval.audio import AudioSource, Clip, load_clip
 from tts_eval.devices import DEVICES
 from tts_eval.emotions import Heard, emotion_name
-from tts_eval.errors import AudioError, ConfigError
-from tts_eval.guards import audio_failure
+from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.emotion_model import RATE, EmotionModel, load_model
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.model_spec import parse_spec
+from verifiers.references import References, too_short
 
 PARTIAL_SECONDS = 1.0
 """Of an unfinished candidate, less than this is undecided."""
-MAX_PROMPTS = 1024
-"""Prompts remembered, a few kB each; the least recently used goes first."""
 
-_KEYS = {"device": DEVICES, "target": r"label|prompt"}
+LABEL, PROMPT = "label", "prompt"
+"""Targets beside the emotions themselves."""
+
+_KEYS = {"device": DEVICES, "target": r"\S.*"}
 _EXAMPLE = "emotion:/models/my-classifier,device=cuda,target=prompt"
 
 
@@ -48,38 +47,27 @@ class EmotionOptions(NamedTuple):
 
 
 def parse_options(argument: str) -> EmotionOptions:
-    """The options in `[MODEL][,device=DEVICE][,target=label|prompt]`.
+    """The options in `[MODEL][,device=DEVICE][,target=label|prompt|EMOTION]`.
 
     Raises:
         ConfigError: unknown or impossible options; all of them are listed.
     """
-    model, *settings = (part.strip() for part in argument.split(","))
-    values: dict[str, str] = {}
-    problems = []
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if key not in _KEYS:
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(_KEYS)}."
-            problems.append(f"Unknown option '{key}' in 'emotion:{argument}'. {hint} For example {_EXAMPLE}.")
-        elif not re.fullmatch(_KEYS[key], value):
-            problems.append(f"{key} is '{value}' in 'emotion:{argument}'; for example {_EXAMPLE}.")
-        values[key] = value
-    if problems:
-        raise ConfigError(problems)
-    return EmotionOptions(model, values.get("device", ""), values.get("target", "label"))
+    model, values = parse_spec("emotion", argument, _KEYS, _EXAMPLE)
+    return EmotionOptions(model, values.get("device", ""), values.get("target", LABEL))
 
 
 def create(argument: str) -> EmotionVerifier:
-    """The verifier for `[MODEL][,device=DEVICE][,target=label|prompt]`, as written after `emotion:`; "" is `nano`.
+    """The verifier for `[MODEL][,device=DEVICE][,target=label|prompt|EMOTION]`, as written after `emotion:`.
+
+    Without a model it is `nano`, without a target it is the request's label.
 
     Raises:
-        ConfigError: the argument is wrong, or the machine has no such device.
+        ConfigError: the argument is wrong, the model does not know the emotion, or the machine has no such device.
         WeightsError: the model's weights are not here and cannot be had, or are of another kind.
         MissingDependencyError: the package that runs the model is not installed.
     """
     options = parse_options(argument)
-    return EmotionVerifier(load_model(options.model, options.device), by_prompt=options.target == "prompt")
+    return EmotionVerifier(load_model(options.model, options.device), options.target)
 
 
 class EmotionVerifier:
@@ -89,27 +77,46 @@ class EmotionVerifier:
     version = "1"
     supports_partial = True
 
-    def __init__(self, model: EmotionModel, *, by_prompt: bool = False) -> None:
-        """Judge with a model, by the emotion of the prompt's audio or by the request's label."""
-        self.judge = f"{model.judge}:prompt" if by_prompt else model.judge
-        protocol = "emotion-prompt@1" if by_prompt else "emotion-label@1"
-        worst = {"similarity": -1.0} if by_prompt else {}
+    def __init__(self, model: EmotionModel, target: str = LABEL) -> None:
+        """Judge with a model by the request's label, by its prompt's audio, or by one emotion for all requests.
+
+        Raises:
+            ConfigError: the model does not know the emotion.
+        """
+        self._by_prompt = target == PROMPT
+        self._emotion = None if target in (LABEL, PROMPT) else emotion_name(target)
+        if self._emotion is not None and self._emotion not in model.emotions:
+            known = list(dict.fromkeys(model.emotions))
+            close = difflib.get_close_matches(self._emotion, [LABEL, PROMPT, *known], n=1)
+            hint = f" Did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(
+                [
+                    f"Verifier 'emotion' has target '{target}', which {model.judge} does not know.{hint} Expected "
+                    f"{LABEL}, {PROMPT}, or one of {', '.join(known)}."
+                ]
+            )
+        self.judge = model.judge if target == LABEL else f"{model.judge}:{self._emotion or PROMPT}"
+        worst = {"similarity": -1.0} if self._by_prompt else {}
+        protocol = "emotion-prompt@1" if self._by_prompt else "emotion-label@1"
         self.metrics = tuple(
             Metric(name=name, higher_is_better=True, worst=value, protocol=protocol)
             for name, value in {**worst, "target": 0.0, "margin": -1.0}.items()
         )
         self._model = model
-        self._by_prompt = by_prompt
-        self._prompts: OrderedDict[str, Heard] = OrderedDict()
+        self._prompts: References[Heard] = References(
+            lambda clips: model.hear([clip.at(RATE) for clip in clips]),
+            shortest_seconds=model.shortest_seconds,
+            lacking="The request has no prompt audio to take the emotion from.",
+        )
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item; its values also hold the probability of every emotion."""
         return score_items(self, items, self._judge, partial_seconds=PARTIAL_SECONDS)
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
-        wanted = self._of_prompts(items) if self._by_prompt else [self._label(item.request) for item in items]
+        wanted = self._wanted([item.request for item in items])
         problems = [
-            target if isinstance(target, Failure) else self._too_short(clip_of(item))
+            target if isinstance(target, Failure) else too_short(clip_of(item), self._model.shortest_seconds)
             for item, target in zip(items, wanted, strict=True)
         ]
         # A candidate with nothing to compare with would be heard for nothing.
@@ -139,56 +146,23 @@ class EmotionVerifier:
             shares[emotion] += probability
         return shares
 
+    def _wanted(self, requests: Sequence[Request]) -> Sequence[str | Heard | Failure]:
+        if self._by_prompt:
+            return self._prompts.of([request.prompt.audio if request.prompt else None for request in requests])
+        return [self._emotion or self._label(request) for request in requests]
+
     def _label(self, request: Request) -> str | Failure:
         given = request.metadata.get("emotion") or (request.prompt.style if request.prompt else None)
         known = ", ".join(dict.fromkeys(self._model.emotions))
         if not given:
             message = f"'{request.id}' asks for no emotion: its metadata has no 'emotion' and its prompt no style."
-            return Failure(FailureKind.NO_REFERENCE, f"{message} Expected one of {known}.")
+            advice = f"Give it one of {known}, or name one for all requests: {self.name}:,target=EMOTION."
+            return Failure(FailureKind.NO_REFERENCE, f"{message} {advice}")
         name = emotion_name(given)
         if name in self._model.emotions:
             return name
         message = f"'{request.id}' asks for {given!r}, which {self._model.judge} does not know; it knows {known}."
         return Failure(FailureKind.NO_REFERENCE, message)
-
-    def _of_prompts(self, items: Sequence[Item]) -> list[Heard | Failure]:
-        sources = [item.request.prompt.audio if item.request.prompt else None for item in items]
-        keys = [_key(source) for source in sources]
-        found: dict[str, Heard | Failure] = {}
-        clips: dict[str, Clip] = {}
-        for key, source in dict(zip(keys, sources, strict=True)).items():
-            if key in self._prompts:
-                self._prompts.move_to_end(key)
-                found[key] = self._prompts[key]
-                continue
-            loaded = self._loaded(source)
-            if isinstance(loaded, Failure):
-                found[key] = loaded
-            else:
-                clips[key] = loaded
-        for key, heard in zip(clips, self._model.hear([clip.at(RATE) for clip in clips.values()]), strict=True):
-            found[key] = self._prompts[key] = heard
-        while len(self._prompts) > MAX_PROMPTS:
-            self._prompts.popitem(last=False)
-        return [found[key] for key in keys]
-
-    def _loaded(self, source: AudioSource | None) -> Clip | Failure:
-        if source is None:
-            return Failure(FailureKind.NO_REFERENCE, "The request has no prompt audio to take the emotion from.")
-        try:
-            clip = load_clip(source)
-        except AudioError as error:
-            return Failure(FailureKind.NO_REFERENCE, str(error))
-        failure = audio_failure(clip) or self._too_short(clip)
-        if failure is not None:
-            return Failure(FailureKind.NO_REFERENCE, f"The prompt audio cannot be used: {failure.message}")
-        return clip
-
-    def _too_short(self, clip: Clip) -> Failure | None:
-        if clip.seconds >= self._model.shortest_seconds:
-            return None
-        message = f"The clip has {clip.seconds:.3f} s; the classifier needs {self._model.shortest_seconds:.3f} s."
-        return Failure(FailureKind.SHORT, message)
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:
@@ -199,11 +173,3 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 
 def _most_probable(shares: dict[str, float]) -> str:
     return max(shares, key=lambda emotion: shares[emotion])
-
-
-def _key(source: AudioSource | None) -> str:
-    if isinstance(source, Path):
-        # A file that was replaced while this process lives is another prompt.
-        stat = source.stat() if source.is_file() else None
-        return f"path:{source.resolve()}:{stat.st_mtime_ns if stat else ''}:{stat.st_size if stat else ''}"
-    return f"clip:{source.sha256}" if source is not None else "none"

@@ -9,7 +9,7 @@ from tts_eval.audio import Clip, write_audio
 from tts_eval.emotions import Heard
 from tts_eval.errors import ConfigError
 from tts_eval.types import FailureKind, Prompt
-from verifiers import emotion
+from verifiers import references
 from verifiers.emotion import EmotionVerifier, cosine, parse_options
 
 RATE = 16_000
@@ -81,15 +81,33 @@ def test_without_a_known_label_there_is_no_score_and_nothing_is_heard(model, mak
     scores = EmotionVerifier(model).score(items)
     assert [score.failure.kind for score in scores] == [FailureKind.NO_REFERENCE] * 3
     assert "no 'emotion'" in scores[0].failure.message
+    assert "name one for all requests: emotion:,target=EMOTION" in scores[0].failure.message
     assert (
         "'with a trembling voice', which level does not know; it knows neutral, happy, sad" in scores[1].failure.message
     )
     assert not sum(model.calls)
 
 
+def test_one_emotion_can_be_wanted_of_all_requests(model, make_item):
+    items = [make_item(level(0.2)), make_item(level(0.2), metadata={"emotion": "sad"})]
+    sad, joy = EmotionVerifier(model, "sad"), EmotionVerifier(model, "Joy")
+    assert [score.details["wanted"] for score in sad.score(items)] == ["sad", "sad"]
+    assert [score.value for score in joy.score(items)] == [pytest.approx(0.3, abs=1e-6)] * 2
+    assert len({sad.judge, joy.judge, EmotionVerifier(model).judge, EmotionVerifier(model, "prompt").judge}) == 4
+
+
+def test_an_emotion_that_the_model_does_not_know_is_refused_at_once(model):
+    with pytest.raises(
+        ConfigError, match=r"'neutrall', which level does not know\. Did you mean 'neutral'\? Expected label"
+    ):
+        EmotionVerifier(model, "neutrall")
+    with pytest.raises(ConfigError, match=r"'angry', .* or one of neutral, happy, sad\."):
+        EmotionVerifier(model, "angry")
+
+
 def test_by_prompt_the_emotion_heard_there_is_wanted(model, make_item):
     item = make_item(level(0.1), prompt=Prompt(audio=level(0.6), style="sad"))
-    score = only(EmotionVerifier(model, by_prompt=True).score([item]))
+    score = only(EmotionVerifier(model, "prompt").score([item]))
     assert score.value == score.values["similarity"] == pytest.approx(np.cos(0.5), abs=1e-6)
     assert score.details["wanted"] == "happy"
     assert score.values["target"] == pytest.approx(0.2, abs=1e-6)
@@ -97,7 +115,7 @@ def test_by_prompt_the_emotion_heard_there_is_wanted(model, make_item):
 
 
 def test_the_two_targets_are_two_judges_with_their_own_metrics(model):
-    by_label, by_prompt = EmotionVerifier(model), EmotionVerifier(model, by_prompt=True)
+    by_label, by_prompt = EmotionVerifier(model), EmotionVerifier(model, "prompt")
     assert by_label.judge != by_prompt.judge
     assert [metric.name for metric in by_label.metrics] == ["target", "margin"]
     assert [metric.name for metric in by_prompt.metrics] == ["similarity", "target", "margin"]
@@ -113,21 +131,21 @@ def test_a_prompt_that_cannot_be_used_is_no_reference(model, make_item, tmp_path
         Prompt(audio=level(0.5)),
     ]
     items = [make_item(level(0.5), prompt=prompt) for prompt in prompts]
-    scores = EmotionVerifier(model, by_prompt=True).score([make_item(level(0.5)), *items])
+    scores = EmotionVerifier(model, "prompt").score([make_item(level(0.5)), *items])
     assert [score.failure and score.failure.kind for score in scores] == [FailureKind.NO_REFERENCE] * 5 + [None]
     assert "gone.wav" in scores[2].failure.message
-    assert "0.200 s" in scores[4].failure.message
+    assert "has 0.200 s; the model needs 0.250 s" in scores[4].failure.message
 
 
 def test_a_prompt_is_heard_once_and_a_batch_costs_one_call(model, make_item, tmp_path, monkeypatch):
     path = tmp_path / "prompt.wav"
     write_audio(path, level(0.5))
-    verifier = EmotionVerifier(model, by_prompt=True)
+    verifier = EmotionVerifier(model, "prompt")
     items = [make_item(level(value), prompt=Prompt(audio=path)) for value in (0.2, 0.3)]
     verifier.score(items)
     verifier.score(items)
-    assert model.calls == [1, 2, 0, 2]
-    monkeypatch.setattr(emotion, "MAX_PROMPTS", 1)
+    assert model.calls == [1, 2, 2]
+    monkeypatch.setattr(references, "MAX_REFERENCES", 1)
     verifier.score([make_item(level(0.2), prompt=Prompt(audio=level(0.9)))])
     assert len(verifier._prompts) == 1
 
@@ -153,9 +171,10 @@ def test_options():
     assert parse_options("") == ("", "", "label")
     assert parse_options("/m/a,device=cuda:1,target=prompt") == ("/m/a", "cuda:1", "prompt")
     with pytest.raises(ConfigError) as caught:
-        parse_options("nano,devise=cpu,target=both")
+        parse_options("nano,devise=cpu,device=tpu,target=")
     assert "Did you mean 'device'?" in caught.value.problems[0]
-    assert "target is 'both'" in caught.value.problems[1]
+    assert "device is 'tpu'" in caught.value.problems[1]
+    assert "target is ''" in caught.value.problems[2]
 
 
 def test_cosine_of_nothing_is_zero():
