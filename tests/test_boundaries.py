@@ -35,6 +35,13 @@ def test_importing_loads_nothing_heavy(layer):
     assert loaded.strip() == "[]"
 
 
+def test_verifiers_load_no_synthesizer():
+    """SIM-r alone asks for a codec, which lies among the synthesizers, and only when it is wanted."""
+    names = ", ".join(modules("verifiers"))
+    loaded = run(f"import sys, {names}; print([name for name in sys.modules if 'tts_eval.synthesizers' in name])")
+    assert loaded.strip() == "[]"
+
+
 def test_every_public_name_can_be_had_and_listing_them_loads_nothing_heavy():
     code = (
         "import sys, tts_eval; names = dir(tts_eval); "

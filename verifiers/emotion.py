@@ -25,7 +25,7 @@ from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.emotion_model import RATE, EmotionModel, load_model
 from verifiers.judging import Judgement, clip_of, score_items
-from verifiers.model_spec import parse_spec
+from verifiers.model_spec import parse_model_spec
 from verifiers.references import References, too_short
 
 PARTIAL_SECONDS = 1.0
@@ -52,7 +52,7 @@ def parse_options(argument: str) -> EmotionOptions:
     Raises:
         ConfigError: unknown or impossible options; all of them are listed.
     """
-    model, values = parse_spec("emotion", argument, _KEYS, _EXAMPLE)
+    model, values = parse_model_spec("emotion", argument, _KEYS, _EXAMPLE)
     return EmotionOptions(model, values.get("device", ""), values.get("target", LABEL))
 
 

@@ -19,7 +19,7 @@ class ModelSpec(NamedTuple):
     settings: Mapping[str, str]
 
 
-def parse_spec(verifier: str, argument: str, keys: Mapping[str, str], example: str) -> ModelSpec:
+def parse_model_spec(verifier: str, argument: str, keys: Mapping[str, str], example: str) -> ModelSpec:
     """The model and the settings in `MODEL[,KEY=VALUE ...]`.
 
     Args:

@@ -21,7 +21,7 @@ from tts_eval.devices import DEVICES, choose_device
 from tts_eval.hub import Source
 from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
-from verifiers.model_spec import parse_spec
+from verifiers.model_spec import parse_model_spec
 from verifiers.references import too_short
 from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
 from verifiers.speaker_references import Resynthesise, Voices, reference_of, voice_references
@@ -48,7 +48,7 @@ def parse_options(argument: str) -> SpeakerOptions:
     Raises:
         ConfigError: unknown or impossible options; all of them are listed.
     """
-    model, values = parse_spec("speaker", argument, _KEYS, _EXAMPLE)
+    model, values = parse_model_spec("speaker", argument, _KEYS, _EXAMPLE)
     return SpeakerOptions(model, values.get("device", ""), values.get("reference", ""))
 
 
