@@ -36,8 +36,11 @@ def test_importing_loads_nothing_heavy(layer):
 
 
 def test_verifiers_load_no_synthesizer():
-    """SIM-r alone asks for a codec, which lies among the synthesizers, and only when it is wanted."""
-    names = ", ".join(modules("verifiers"))
+    """SIM-r alone asks for a codec, which lies among the synthesizers, and only when it is wanted.
+
+    The fake verifier measures the fake synthesizer's tones, so it knows their length from there.
+    """
+    names = ", ".join(name for name in modules("verifiers") if name != "verifiers.fake")
     loaded = run(f"import sys, {names}; print([name for name in sys.modules if 'tts_eval.synthesizers' in name])")
     assert loaded.strip() == "[]"
 
