@@ -8,6 +8,7 @@ A `tts_eval.json` beside config.json says what config.json has no words for; Lla
      "codec": "codec",            folder beside this file, or hub name (default HKUSTAudio/xcodec2-hf)
      "style": "Speaker {style} ",  how a prompt's style is written (default: it is ignored)
      "codes_per_second": 25,      rate of the codec it was trained with (default 50)
+     "temperature": 0.6,          what a sampling temperature of 1 means (default 1)
      "context": 2048}             most tokens of prompt and speech together (default 2048)
 """
 
@@ -38,6 +39,7 @@ class CheckpointNotes:
     style: str = ""
     codec: str = "HKUSTAudio/xcodec2-hf"
     codes_per_second: float = 50.0
+    temperature: float = 1.0
     context: int = 2048
 
 
@@ -74,12 +76,14 @@ def read_notes(folder: Path) -> CheckpointNotes:
     values = read_json(path)
     kinds: dict[str, tuple[type, ...]] = {
         "text": (str,), "chat": (bool,), "words": (bool,), "style": (str,), "codec": (str,),
-        "codes_per_second": (int, float), "context": (int,),
+        "codes_per_second": (int, float), "temperature": (int, float), "context": (int,),
     }  # fmt: skip
     wrong = [name for name, value in values.items() if name not in kinds or not isinstance(value, kinds[name])]
     if wrong:
         expected = ", ".join(field.name for field in fields(CheckpointNotes))
         raise WeightsError(f"{path}: {', '.join(wrong)} unknown or of the wrong kind; expected {expected}.")
+    if values.get("temperature", 1) <= 0:
+        raise WeightsError(f"{path}: temperature is {values['temperature']}; expected a number above 0.")
     if values.get("style") and "{style}" not in values["style"]:
         raise WeightsError(f"{path}: style is {values['style']!r}; expected a text with {{style}} in it.")
     return CheckpointNotes(**values)

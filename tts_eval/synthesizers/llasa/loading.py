@@ -69,7 +69,7 @@ def load(options: LlasaOptions) -> Loaded:
     codec = load_codec(source, device)
     _check_codec(folder, notes, style, codec.codec)
     model = _load_llama(folder, device, dtype)
-    embedding, output = model.model.embed_tokens.weight.detach(), model.lm_head.weight.detach()
+    embedding, output = model.model.embed_tokens.weight.detach(), model.lm_head.weight.detach() / notes.temperature
     if style.vocabulary > len(embedding):
         raise WeightsError(
             f"{folder} has {len(embedding)} embeddings for a vocabulary of {style.vocabulary} tokens; expected one "
@@ -103,10 +103,6 @@ def load_codec(source: Source, device: torch.device) -> LoadedCodec:
         known = ", ".join(entry.name for entry in codecs)
         raise WeightsError(f"{folder} is a codec of kind '{kind}'; expected one of: {known}.")
     return LoadedCodec(codec=codecs.load(kind)(folder, device), revision=digest(folder))
-
-
-def _load_aligner(codec: Source, device: torch.device) -> PhonemeAligner:
-    return PhonemeAligner.load(find_checkpoint(codec, "codec"), device)
 
 
 def _number_type(dtype: str, device: torch.device) -> torch.dtype:

@@ -92,6 +92,15 @@ def test_a_checkpoint_says_how_text_enters(tmp_path, checkpoint, jobs_for):
         load(with_notes(checkpoint, tmp_path / "typo", text="shoutd"))
 
 
+def test_a_checkpoint_says_what_a_temperature_of_one_means(llasa, checkpoint, tmp_path, requests, jobs_for):
+    cool = load(with_notes(checkpoint, tmp_path / "cool", temperature=0.5))
+    own = tokens(cool.generate(jobs_for(requests, 2)))
+    assert own == tokens(llasa.generate(jobs_for(requests, 2, Sampling(temperature=0.5))))
+    assert own != tokens(llasa.generate(jobs_for(requests, 2)))
+    with pytest.raises(WeightsError, match=r"temperature is 0; expected a number above 0"):
+        load(with_notes(checkpoint, tmp_path / "frozen", temperature=0))
+
+
 BAD = {
     "no transcript": (lambda voice: Request(id="bad", text="Hi.", prompt=Prompt(audio=voice)), "no transcript"),
     "long prompt": (
