@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_openai
+from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_openai, utterances
 
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
 from verifiers.asr import create
-from verifiers.recognition import RATE, Utterance
+from verifiers.recognition import RATE
 from verifiers.whisper_openai import load
 
 # openai-whisper leaves the files of its vocabulary and spelling table to the garbage collector.
@@ -56,16 +56,6 @@ def english(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def multilingual(tmp_path_factory) -> Path:
     return checkpoint(tmp_path_factory.mktemp("whisper") / "random.pt", MULTILINGUAL)
-
-
-def utterances(*texts: str, language: str = "en") -> list[Utterance]:
-    generator = np.random.default_rng(0)
-    return [
-        Utterance(
-            audio_16k=generator.normal(0, 0.1, RATE * (index + 1)).astype(np.float32), text=text, language=language
-        )
-        for index, text in enumerate(texts)
-    ]
 
 
 def test_a_checkpoint_runs_through_the_verifier(english, make_item):

@@ -12,12 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_whisper, save_tiny_whisper
+from whisper_checkpoints import (
+    check_same_words,
+    real_speech,
+    real_weights,
+    save_real_whisper,
+    save_tiny_whisper,
+    utterances,
+)
 
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
 from verifiers.asr import create
-from verifiers.recognition import RATE, Utterance
+from verifiers.recognition import RATE
 from verifiers.transformers_models import load
 
 END, START, ENGLISH, TRANSCRIBE, NO_TIMES = 256, 257, 258, 260, 261
@@ -32,16 +39,6 @@ def multilingual(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def english(tmp_path_factory) -> Path:
     return save_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny.en", languages=(), seed=1)
-
-
-def utterances(*texts: str, language: str = "en") -> list[Utterance]:
-    generator = np.random.default_rng(0)
-    return [
-        Utterance(
-            audio_16k=generator.normal(0, 0.1, RATE * (index + 1)).astype(np.float32), text=text, language=language
-        )
-        for index, text in enumerate(texts)
-    ]
 
 
 def test_a_checkpoint_runs_through_the_verifier(english, make_item):

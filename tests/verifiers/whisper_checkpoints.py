@@ -207,6 +207,17 @@ def real_weights() -> Path:
         pytest.skip(str(error))
 
 
+def utterances(*texts: str, language: str = "en") -> list[Utterance]:
+    """One second of noise for the first text, two for the second, and so on."""
+    generator = np.random.default_rng(0)
+    return [
+        Utterance(
+            audio_16k=generator.normal(0, 0.1, RATE * (index + 1)).astype(np.float32), text=text, language=language
+        )
+        for index, text in enumerate(texts)
+    ]
+
+
 def real_speech(data: Path, count: int) -> list[Utterance]:
     """LibriSpeech clips of as many readers, with their texts."""
     clips = []
