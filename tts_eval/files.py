@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,15 @@ def write_text_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
     write_atomically(path, write)
+
+
+def next_number(folder: Path, pattern: str) -> int:
+    """The number after the highest that the last digits in a name that matches `pattern` give; 0 where there is none.
+
+    A count would name an existing file again once another one has been deleted.
+    """
+    digits = (re.findall(r"\d+", path.name) for path in folder.glob(pattern))
+    return max((int(found[-1]) for found in digits if found), default=-1) + 1
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -44,7 +44,7 @@ def phonemize(text: str) -> str:
     """
     clauses = [
         (ipa, end)
-        for ipa, end, _ in _espeak().get_phonemes(_COLON_IN_A_WORD.sub(": ", " ".join(text.split())))
+        for ipa, end, _ in espeak().get_phonemes(_COLON_IN_A_WORD.sub(": ", " ".join(text.split())))
         if ipa.strip()
     ]
     return " ".join(_symbols(ipa) + end.strip() for ipa, end in clauses)
@@ -65,7 +65,12 @@ def _symbols(ipa: str) -> str:
 
 
 @cache
-def _espeak() -> Any:
+def espeak() -> Any:
+    """The reader of text.
+
+    Raises:
+        MissingDependencyError: piper-tts is not installed.
+    """
     try:
         from piper import espeakbridge
         from piper.phonemize_espeak import ESPEAK_DATA_DIR

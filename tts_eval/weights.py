@@ -178,6 +178,8 @@ BUNDLED: tuple[Bundled, ...] = (
             "tokenizer.json": "e4131d7f282c8445bf4a0b67e913c65e6d4e25dd3176295158989040d406b2aa",
             "config.json": "643b63fda3507640e84b89e5f9b78db3552689d9b7a2a00183b8e01f3679619a",
             "tts_eval.json": "8707c3c91e1aa003048d3c43c7d71f78d79fd13e1268b5b3c30c3799cd32f97d",
+            "tokenizer_config.json": "aeb13c1d8ad79f1a741bb62b127590896f325db29331372d5525c83dd12d713d",
+            "codec/config.json": "c6995385907ed35a29bd03dd61a5da942da2ac5b7fe852ab37974a003983d4ac",
             "codec/model.safetensors": "ed70de324118219ae5783fff6d88e205418a0d7d85e9f394acb90393d743cee1",
             "codec/phonemes.safetensors": "3b5e327a1eaf513e2f91fb419b85ea1127e9c3bf40ee2ff12ac9c7113787d6cc",
             "codec/voice.safetensors": "feec5ba9fe51f081f09ba54bf8f0b9929e5eb7aa1cb8ca22bb082ac7a4e65e47",

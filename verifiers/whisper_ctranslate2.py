@@ -166,12 +166,12 @@ class CTranslate2Recogniser:
             for index, (utterance, result) in enumerate(zip(utterances, heard, strict=True))
             if utterance.transcribe and result.tokens < _SLOWEST_SPEECH * utterance.seconds
         ]
-        again = dict(
-            zip(short, self._pass([replace(utterances[index], text="") for index in short], exact_window), strict=True)
-        )
-        # The log-probabilities stay those of the short window, so that they compare between candidates.
+        once_more = [replace(u, text=u.text if u.partial else "") for u in (utterances[index] for index in short)]
+        again = dict(zip(short, self._pass(once_more, exact_window), strict=True))
         return [
-            replace(result.transcript, text=again[index].transcript.text) if index in again else result.transcript
+            _heard_again(utterances[index], result.transcript, again[index].transcript)
+            if index in again
+            else result.transcript
             for index, result in enumerate(heard)
         ]
 
@@ -261,6 +261,14 @@ class CTranslate2Recogniser:
                 self._vocabulary, self._model.is_multilingual, task="transcribe", language=language
             )
         return self._tokenizers[language]
+
+
+def _heard_again(utterance: Utterance, first: Transcript, second: Transcript) -> Transcript:
+    """The second transcript, with the first log-probability: that of a short window, so that candidates compare.
+
+    Of unfinished speech the log-probability is that of the words that were heard, and goes with them.
+    """
+    return second if utterance.partial else replace(first, text=second.text)
 
 
 def load(model: str = DEFAULT_MODEL, *, exact: bool = False, threads: int | None = None) -> CTranslate2Recogniser:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -131,6 +132,28 @@ def test_a_growing_corpus_adds_what_is_new(corpus, tmp_path):
         name, _, speed = clip.key.partition("@")
         assert len(store.audio(index)) == pytest.approx(len(store.audio(plain[name])) / float(speed), abs=2)
         assert clip.speaker.endswith("@1.25") == (speed == "1.25")
+
+
+def test_a_shard_without_a_voice_and_a_deleted_one_break_nothing(corpus, tmp_path):
+    silent, *others = sorted(read_corpus(corpus), key=lambda utterance: utterance.id != "11")
+    prepare([silent], tmp_path)
+    for count in (2, 4):
+        prepare(others[:count], tmp_path)
+    assert len(ClipStore(tmp_path).clips) == 4
+    shutil.rmtree(tmp_path / "shard-0001")
+    prepare(others[:6], tmp_path)
+    assert len(ClipStore(tmp_path).clips) == 6
+
+
+def test_nothing_to_validate_with_is_said_before_training(corpus, tmp_path, capsys):
+    rows = [row for row in (corpus / "metadata.tsv").read_text().splitlines() if "af_nova" not in row]
+    for folder in corpus.iterdir():
+        if folder.is_dir():
+            (tmp_path / "data").mkdir(exist_ok=True)
+            (tmp_path / "data" / folder.name).symlink_to(folder)
+    (tmp_path / "data" / "metadata.tsv").write_text("\n".join(rows[:3]))
+    assert codec.main(["--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+    assert "held out to validate" in capsys.readouterr().err
 
 
 def test_processes_do_not_change_what_is_prepared(corpus, tmp_path, monkeypatch):

@@ -209,6 +209,12 @@ def test_a_transcript_too_short_for_its_clip_is_heard_again_in_30_s(loaded, data
     twice = recogniser.recognise(clips)
     assert [transcript.text for transcript in twice] == exact
     assert [transcript.text for transcript in once] != exact
+    unfinished = [replace(clip, partial=True, text=clip.text + " and so on") for clip in clips]
+    for transcript, alone in zip(
+        recogniser.recognise(unfinished), loaded("tiny.en", True).recognise(unfinished), strict=True
+    ):
+        assert (transcript.text, transcript.tokens) == (alone.text, alone.tokens)  # of the words that were heard
+        assert mean(transcript) == pytest.approx(mean(alone), abs=0.01)
     # The likelihoods stay those of the short window, so that all candidates of a request compare.
     assert [mean(transcript) for transcript in twice] == pytest.approx(
         [mean(transcript) for transcript in once], abs=1e-4

@@ -27,7 +27,7 @@ from tts_eval import weights
 from tts_eval.audio import read_audio, to_pcm16
 from tts_eval.errors import AudioError, DataError
 from tts_eval.execution import batched
-from tts_eval.files import TEMPORARY_PREFIX
+from tts_eval.files import TEMPORARY_PREFIX, next_number
 from tts_eval.ge2e import GE2EEncoder
 from tts_eval.phonemes import speech_sounds
 from tts_eval.recipes.corpus import Utterance
@@ -88,7 +88,9 @@ class ClipStore:
         self._audio: list[np.ndarray] = []
         voices = []
         for shard in sorted(folder.glob("shard-*")):
-            audio = np.memmap(shard / "audio.int16", dtype=np.int16, mode="r")
+            sound = shard / "audio.int16"
+            # An empty file, of a shard of silent clips, cannot be mapped.
+            audio = np.memmap(sound, np.int16, mode="r") if sound.stat().st_size else np.zeros(0, np.int16)
             rows = [Clip(**row) for row in json.loads((shard / "clips.json").read_text(encoding="utf-8"))]
             heard = [index for index, clip in enumerate(rows) if clip.samples]
             self.clips += [rows[index] for index in heard]
@@ -128,7 +130,7 @@ def prepare(
     try:
         _write_shard(wanted, scratch, processes)
         scratch.chmod(0o755)
-        scratch.rename(folder / f"shard-{len(list(folder.glob('shard-*'))):04}")
+        scratch.rename(folder / f"shard-{next_number(folder, 'shard-*'):04}")
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 

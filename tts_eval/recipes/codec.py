@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor
 
 from tts_eval import weights
+from tts_eval.errors import DataError, TTSEvalError
 from tts_eval.recipes.checkpoints import LearningRate, steps_to_go
 from tts_eval.recipes.clips import LONGEST, SHORTEST, ClipStore, prepare
 from tts_eval.recipes.codec_batches import Batches, BatchSize
@@ -39,10 +41,20 @@ VALIDATION_SECONDS = 8.0
 _SCHEDULE, _SIZE, _CODEC = Schedule(), BatchSize(), CodecConfig()
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and train."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and train; returns the exit status, 2 for errors with a way out."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
+    try:
+        make(options)
+    except TTSEvalError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(options: argparse.Namespace) -> None:
+    """Prepare what is not there yet, and train."""
     torch.set_num_threads(options.threads)
     clips = options.clips or options.out / "clips"
     prepare_corpora(options.data, clips, speeds=options.speeds, processes=options.threads)
@@ -84,11 +96,20 @@ def train(training: CodecTraining, batches: Batches, held_out: ClipStore, option
 
 
 def prepare_corpora(folders: Sequence[Path], clips: Path, *, speeds: Sequence[float], processes: int) -> None:
-    """Decode what may be trained on, and a few clips of each corpus that may not."""
+    """Decode what may be trained on, and a few clips of each corpus that may not.
+
+    Raises:
+        DataError: a corpus cannot be read, or nothing in any of them is held out.
+    """
     for folder in folders:
         free, held_out = split_held_out(read_corpus(folder))
         prepare(_validation_clips(held_out), clips / "validation", processes=processes)
         prepare(free, clips / "training", speeds=speeds, processes=processes)
+    if not any((clips / "validation").glob("shard-*")):
+        raise DataError(
+            f"None of the clips of {2 * SHORTEST:g} to {min(VALIDATION_SECONDS, LONGEST):g} s is held out to validate "
+            "with; expected one at least. About one sentence in twenty is: give more --data."
+        )
 
 
 def _validation_clips(held_out: Sequence[Utterance]) -> list[Utterance]:
@@ -168,4 +189,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tts_eval.files import write_atomically
+from tts_eval.files import next_number, write_atomically
 from tts_eval.phonemes import phonemize
 from tts_eval.recipes.clips import ClipStore
 from tts_eval.recipes.corpus import Utterance
@@ -98,7 +98,7 @@ def encode(store: ClipStore, indices: Sequence[int], codec: NanoCodec) -> list[n
 def _write_part(folder: Path, clips: Mapping[str, CodedClip]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     names = [(key, clip.speaker, clip.phonemes, len(clip.codes), len(clip.places)) for key, clip in clips.items()]
-    part = folder / f"part-{len(list(folder.glob('part-*.npz'))):04}.npz"
+    part = folder / f"part-{next_number(folder, 'part-*.npz'):04}.npz"
     write = partial(
         np.savez,
         names=np.frombuffer(json.dumps(names).encode(), dtype=np.uint8),

@@ -14,6 +14,7 @@ import argparse
 import json
 import logging
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tts_eval.errors import DataError, TTSEvalError
 from tts_eval.recipes.checkpoints import LearningRate, steps_to_go
 from tts_eval.recipes.clips import ClipStore
 from tts_eval.recipes.codec import prepare_corpora
@@ -41,10 +43,20 @@ _SEQUENCES = SequenceSettings()
 _SHAPE = ModelShape(codec="", levels=(), codes_per_second=0)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and train."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and train; returns the exit status, 2 for errors with a way out."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO)
+    try:
+        make(options)
+    except TTSEvalError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(options: argparse.Namespace) -> None:
+    """Prepare what is not there yet, and train."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     codec = NanoCodec.load(options.codec).to(device)
@@ -113,7 +125,16 @@ def train(
 
 
 def validation_batches(held_out: Sequence[CodedClip], training: LanguageTraining) -> tuple[Batch, Batch]:
-    """Held-out speech behind its own words, and each word's behind one of the next clip's."""
+    """Held-out speech behind its own words, and each word's behind one of the next clip's.
+
+    Raises:
+        DataError: there is no held-out speech.
+    """
+    if not held_out:
+        raise DataError(
+            "None of the held-out clips could be aligned with its text, so there is nothing to validate with; "
+            "expected one at least. Give more --data, or a codec whose phoneme head knows this speech."
+        )
     clips = sorted(held_out[:VALIDATION_CLIPS], key=lambda clip: len(clip.codes))
     random = np.random.default_rng(0)
     right = [join([clip]) for clip in clips]
@@ -166,4 +187,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

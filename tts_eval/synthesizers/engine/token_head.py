@@ -117,7 +117,9 @@ class TokenRows:
         else:
             said, ids = tokens, self._head.spoken[tokens]
         if heard is not None:
-            heard.scatter_(1, said.clamp(max=self._head.codes)[:, None], True)
+            # Hearing a word is not saying something: an end that only paused may come again unpunished.
+            places = said.clamp(max=heard.shape[1] - 1)[:, None]
+            heard.scatter_(1, places, heard.gather(1, places) | (said <= self._head.codes)[:, None])
         put(self._said[:rows], 1, clock, said)
         # A row that has ended says nothing more: what it hears does not matter.
         return functional.embedding(ids, self._head.embedding)

@@ -28,7 +28,7 @@ from tts_eval.synthesizers.llasa.options import LlasaOptions
 from tts_eval.synthesizers.llasa.words import WordFormat
 from tts_eval.synthesizers.phoneme_alignment import PhonemeAligner
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised whenever the same job would say something else."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tts_eval import weights
+from tts_eval import phonemes, weights
 from tts_eval.synthesizers.llasa.options import parse_options
 from tts_eval.synthesizers.llasa.synthesizer import LlasaSynthesizer
 
@@ -16,6 +16,7 @@ def create(argument: str) -> LlasaSynthesizer:
     """
     folder = weights.bundled("llasa-nano").folder
     options = parse_options(argument, "llasa-nano", ("device", "dtype", "chunk", "rows"), folder=folder)
+    phonemes.espeak()  # what is missing is said now, not of every candidate
     from tts_eval.synthesizers.llasa import loading
 
-    return LlasaSynthesizer(loading.load(options), chunk=options.chunk)
+    return LlasaSynthesizer(loading.load(options), chunk=options.chunk, name="llasa-nano")

@@ -51,9 +51,8 @@ def create(argument: str) -> LlasaSynthesizer:
 class LlasaSynthesizer:
     """A `StepSynthesizer` for Llasa's format."""
 
-    name = "llasa"
-
-    def __init__(self, loaded: Loaded, *, chunk: bool = False) -> None:
+    def __init__(self, loaded: Loaded, *, chunk: bool = False, name: str = "llasa") -> None:
+        self.name = name
         self._loaded = loaded
         self._engine = loaded.engine
         self._format = loaded.format
@@ -141,7 +140,7 @@ class LlasaSynthesizer:
 
     def _style(self, request: Request) -> str:
         style = request.prompt.style if request.prompt else None
-        return self._loaded.style.format(style=style) if style else ""
+        return self._loaded.style.replace("{style}", style) if style else ""
 
     def _texts(self, text: str) -> list[str]:
         return length.split_text(text) if self._chunk else [text]

@@ -1,13 +1,14 @@
 """The small Llasa that comes along: it speaks, it clones, it is what its card says."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from tts_eval import weights
+from tts_eval import phonemes, weights
 from tts_eval.audio import read_audio
-from tts_eval.errors import ConfigError, SynthesisError
+from tts_eval.errors import ConfigError, MissingDependencyError, SynthesisError
 from tts_eval.ge2e import GE2EEncoder
 from tts_eval.seeds import candidate_seed
 from tts_eval.synthesizers import load_synthesizer
@@ -102,6 +103,14 @@ def test_steps_make_what_generate_makes(nano):
         np.testing.assert_allclose(stepped.clip.samples, candidate.clip.samples, atol=1e-4)
 
 
+def test_it_has_its_own_name_and_says_what_it_lacks(nano, monkeypatch):
+    assert nano.name == "llasa-nano"
+    phonemes.espeak.cache_clear()
+    monkeypatch.setitem(sys.modules, "piper", None)
+    with pytest.raises(MissingDependencyError, match=r"tts-eval-harness\[piper\]"):
+        load_synthesizer("llasa-nano")
+
+
 def test_only_its_own_options_are_taken():
     with pytest.raises(ConfigError, match="Unknown option 'codec'"):
         load_synthesizer("llasa-nano:codec=other")
@@ -109,7 +118,9 @@ def test_only_its_own_options_are_taken():
 
 def test_the_bundle_is_small_whole_and_has_a_card():
     assert 10 < MODEL.megabytes < 25
-    assert MODEL.sha256 and not MODEL.damaged_files()
+    files = {str(path.relative_to(MODEL.folder)) for path in MODEL.folder.rglob("*") if path.is_file()}
+    assert files == {*MODEL.sha256, "MODEL_CARD.md"}
+    assert not MODEL.damaged_files()
     assert {path.name for path in MODEL.folder.rglob("*.safetensors")} >= {"model.safetensors", "voice.safetensors"}
     card = (MODEL.folder / "MODEL_CARD.md").read_text()
     assert all(word in card for word in ("Licence", "Data", "Limits", MODEL.licence))

@@ -46,6 +46,7 @@ class Scripted:
         script = [list(piece) for piece in SCRIPTS[number % 3]]
         settings = Settings(1, torch.device("cpu"))
         settings.assign(0, Sampling(**sampling))
+        heard = torch.zeros(1, self.codes + 1, dtype=torch.bool)
         waiting: list[int] = []
         codes: list[int] = []
         draws = 0
@@ -56,8 +57,9 @@ class Scripted:
             with torch.inference_mode():
                 hidden = self.model.model(torch.tensor([ids])).last_hidden_state[:, -1]
             uniform = uniforms(seed, LIMIT)[step : step + 1]
-            drawn = int(choose(hidden @ self.output.T, uniform, settings, Controls.of([Sampling(**sampling)]), None))
+            drawn = int(choose(hidden @ self.output.T, uniform, settings, Controls.of([Sampling(**sampling)]), heard))
             draws += 1
+            heard[0, drawn] |= drawn < self.codes or not script  # an end that only pauses has not been said
             if drawn < self.codes:
                 codes.append(drawn)
                 ids.append(self.first + drawn)
@@ -74,12 +76,13 @@ def scripted(llasa, checkpoint) -> Scripted:
     return Scripted(llasa, checkpoint)
 
 
-def test_a_row_hears_its_script_at_its_ends(scripted):
-    starts = [scripted.start(number) for number in range(6)]
+@pytest.mark.parametrize("sampling", [{}, {"repetition_penalty": 2.0}])
+def test_a_row_hears_its_script_at_its_ends(scripted, sampling):
+    starts = [scripted.start(number, **sampling) for number in range(6)]
     made = scripted.engine.generate(starts)
     finishes = set()
     for number, candidate in enumerate(made):
-        codes, ended, _, draws = scripted.expected(number, [100 + number] * LIMIT)
+        codes, ended, _, draws = scripted.expected(number, [100 + number] * LIMIT, **sampling)
         assert candidate.tokens.tolist() == codes
         assert candidate.finish is (FinishReason.EOS if ended else FinishReason.LENGTH)
         assert candidate.cost.tokens == draws
