@@ -18,7 +18,8 @@ $(READY): pyproject.toml requirements.txt
 	@touch $(READY)
 
 demo: setup
-	$(BIN)/tts-eval run --suite mini --synth piper --n 8 --out runs/demo
+	$(BIN)/tts-eval run --suite mini --synth piper --n 8 --out runs/demo-piper
+	$(BIN)/tts-eval run --suite mini --synth llasa-nano --n 8 --out runs/demo-llasa-nano
 
 test: setup
 	$(BIN)/python -m pytest

@@ -3,6 +3,7 @@
 The embedding is what goes into the last linear layer: for wav2vec 2.0, HuBERT, WavLM and Whisper classifiers the
 mean over time of the projected states. Clips share a batch where padding changes nothing, which is where the
 model's convolutions are layer-normed and the feature extractor gives an attention mask; else they come one by one.
+Where the feature extractor has a window of its own (Whisper's has 30 s) only the beginning of longer clips is heard.
 """
 
 from __future__ import annotations
