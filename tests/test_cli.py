@@ -159,6 +159,29 @@ def test_synth_writes_the_best_candidate(tmp_path: Path):
     assert read_audio(tmp_path / "best.wav").seconds == pytest.approx(record["seconds"])
 
 
+def test_synth_says_that_the_text_was_cut(tmp_path: Path):
+    whole, cut = (
+        cli("synth", "one two three", *FAKE, "--n", 2, "-o", "x.wav", "--json", *flags, cwd=tmp_path)
+        for flags in ([], ["--max-seconds", 0.1])
+    )
+    assert last_json(whole)["finish"] == ["eos", "eos"]
+    assert last_json(cut)["finish"] == ["length", "length"]
+    assert "chosen, length" in cut.stderr and "not finished when it was cut" in cut.stderr
+    assert "cut" not in whole.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [(["-o", "folder.wav"], "cannot be written"), (["-o", "file.txt/x.wav"], "cannot be written"),
+     (["--prompt-text", "Hi."], "there is no --prompt")],
+)  # fmt: skip
+def test_synth_says_at_once_what_it_cannot_do(tmp_path: Path, flags, message):
+    (tmp_path / "folder.wav").mkdir()
+    (tmp_path / "file.txt").touch()
+    result = cli("synth", "hello", "--synth", "no-such-model", *flags, cwd=tmp_path)  # nothing is looked up before
+    assert (result.returncode, message in result.stderr) == (2, True), result.stderr
+
+
 def test_synth_has_nothing_to_compare_a_single_candidate_with_and_writes_it(tmp_path: Path):
     flags = [*FAKE, "--verifier", "fake + fake:1", "--n", 1, "-o", "only.wav", "--json"]
     result = cli("synth", "one two three", *flags, cwd=tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
 from tts_eval.synthesizers import load_synthesizer
-from tts_eval.types import FailureKind, Prompt, Request
+from tts_eval.types import Candidate, FailureKind, FinishReason, Prompt, Request, Score
 from verifiers import load_verifier
 
 DEFAULTS = RunConfig()
@@ -57,6 +58,10 @@ def synth_command(
         problems.append(f"--out is {out}; expected a name that ends in .wav, .flac or .ogg.")
     if not text.strip():
         problems.append("TEXT is empty; expected something to say.")
+    if out.is_dir() or not _can_be_made(out):
+        problems.append(f"--out is {out}, which cannot be written; expected a file in a folder of yours.")
+    if prompt_text and not prompt:
+        problems.append("--prompt-text says what --prompt says, and there is no --prompt.")
     if problems:
         raise ConfigError(problems)
     config = parse_config(
@@ -94,6 +99,13 @@ def synth_command(
         spared = f"spared {result.cost.spared_calls} verifier calls, about {result.cost.spared_seconds:.2f} s"
         console.print(f"the cascade {spared}", markup=False, highlight=False)
     console.print(f"wrote {out} ({clip.seconds:.2f} s)", markup=False, highlight=False, soft_wrap=True)
+    if result.chosen.finish is FinishReason.LENGTH:
+        Console(stderr=True).print(
+            "warning: the text was not finished when it was cut, by --max-seconds, --budget or the model's own limits",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     if as_json:
         typer.echo(json.dumps(_record(result, out), allow_nan=False))
 
@@ -113,17 +125,30 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
     return next(iter(strategy.search([request], synthesizer, outcome, budget)))
 
 
+def _can_be_made(out: Path) -> bool:
+    """Whether the nearest folder above `out` that exists is one, and can be written to."""
+    nearest = next(parent for parent in out.absolute().parents if parent.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
 def _table(result: SearchResult) -> Table:
     table = Table("candidate", "seconds", "selection score", "note")
     for candidate, score, rank in zip(result.candidates, result.scores, result.ranks, strict=True):
-        failure = candidate.failure or score.failure
         table.add_row(
             str(candidate.index),
             f"{candidate.clip.seconds:.2f}" if candidate.clip else "n/a",
             "n/a" if score.value is None else f"{score.value:.3f}",
-            "chosen" if rank == 0 else (failure.kind.value if failure else ""),
+            ", ".join(_notes(candidate, score, is_chosen=rank == 0)),
         )
     return table
+
+
+def _notes(candidate: Candidate, score: Score, *, is_chosen: bool) -> list[str]:
+    """What there is to say of a candidate: chosen, what failed, whether it was cut."""
+    failure = candidate.failure or (None if is_chosen else score.failure)
+    notes = ["chosen"] if is_chosen else []
+    notes += [failure.kind.value] if failure else []
+    return notes + ([FinishReason.LENGTH.value] if candidate.finish is FinishReason.LENGTH else [])
 
 
 def _record(result: SearchResult, out: Path) -> dict[str, object]:
@@ -138,6 +163,7 @@ def _record(result: SearchResult, out: Path) -> dict[str, object]:
             (failure.kind.value if (failure := candidate.failure or score.failure) else None)
             for candidate, score in zip(result.candidates, result.scores, strict=True)
         ],
+        "finish": [candidate.finish.value for candidate in result.candidates],
         "generator_seconds": result.cost.generator_seconds,
         "verifier_seconds": result.cost.verifier_seconds,
         "spared_calls": result.cost.spared_calls,

@@ -113,11 +113,12 @@ class FakeGeneration:
 
 def _candidate(row: Row, finish: FinishReason) -> Candidate:
     clip = Clip(_samples(row), RATE)
+    is_cut = sum(map(len, row.tones[: row.said])) > len(clip.samples)
     return Candidate(
         index=row.job.index,
         seed=row.seed,
         sampling=row.job.sampling,
-        finish=finish,
+        finish=FinishReason.LENGTH if is_cut else finish,
         clip=clip,
         cost=Cost(tokens=row.said, audio_seconds=clip.seconds, generator_seconds=_seconds(row, row.said)),
     )

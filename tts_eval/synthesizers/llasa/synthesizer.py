@@ -3,7 +3,8 @@
 Temperature divides the logits of the next token (0 takes the most probable one); top_k, top_p and
 repetition_penalty mean what they mean in transformers. A candidate ends with the model's own end
 token (`eos`), or at the shortest of max_seconds, three times a slow reading of the text, and the context
-(`length`); what was said until then is kept. Its `tokens` are the codec's codes.
+(`length`); what was said until then is kept.
+Of a long text in chunks each has max_seconds of its own. Its `tokens` are the codec's codes.
 The codes depend on the job alone up to the rounding of matrix products, which may differ between
 batch sizes: on a CPU too little to matter, in bfloat16 on a GPU now and then enough to flip a token.
 """
@@ -131,10 +132,14 @@ class LlasaSynthesizer:
         opening = Opening(self._engine.embed(written.ids), reference, text, written.script)
         taken = len(written.ids) + opening.heard_steps
         if taken + LEAST_SECONDS / self.step_seconds > self._context:
+            heard = len(codes) * self.step_seconds
+            ways = ["Use a shorter prompt"] if codes else []
+            if not self._chunk and len(length.split_text(text)) > 1:
+                ways.append(f"Let the text be cut into chunks (--synth {self.name}:...,chunk=on)")
             raise SynthesisError(
-                f"Request '{request.id}': text and prompt take {taken} of the model's {self._context} tokens "
-                f"({len(codes)} of them for {len(codes) * self.step_seconds:.1f} s of prompt audio), which leaves no "
-                "room for speech. Use a shorter prompt, or cut the text (chunk=on)."
+                f"Request '{request.id}': the text ({len(text)} characters)"
+                f"{f' and the prompt ({heard:.1f} s)' if codes else ''} need {taken} tokens before any speech; the "
+                f"model has room for {self._context}. {'. '.join(ways) or 'Shorten the text'}."
             )
         return opening
 
@@ -149,9 +154,8 @@ class LlasaSynthesizer:
         from tts_eval.synthesizers.engine.head import Start
 
         starts = []
-        letters = sum(len(opening.text) for opening in openings)
         for number, opening in enumerate(openings):
-            seconds = min(length.longest_seconds(opening.text), job.sampling.max_seconds * len(opening.text) / letters)
+            seconds = min(length.longest_seconds(opening.text), job.sampling.max_seconds)
             room = self._context - len(opening.inputs)
             seed = job.seed if len(openings) == 1 else candidate_seed(job.seed, "chunk", number)
             limit = max(1, min(room, opening.heard_steps + int(seconds / self.step_seconds)))
@@ -164,6 +168,11 @@ class LlasaSynthesizer:
         if prompt.audio is None:
             return None
         clip = load_clip(prompt.audio)
+        if not clip.is_finite:
+            raise SynthesisError(
+                f"Request '{request.id}': its prompt has samples that are no numbers (NaN or infinite); "
+                "expected audio. Write the file again."
+            )
         if clip.sha256 not in self._references:
             if len(self._references) >= REMEMBERED_PROMPTS:
                 self._references.pop(next(iter(self._references)))

@@ -107,7 +107,14 @@ BAD = {
         lambda voice: Request(
             id="bad", text="Hi.", prompt=Prompt(audio=Clip(np.tile(voice.samples, 60), 16_000), transcript="One.")
         ),
-        "leaves no room for speech",
+        "before any speech; the model has room for",
+    ),
+    "long text": (lambda voice: Request(id="bad", text="Well, no. " * 300), "chunk=on"),
+    "no numbers": (
+        lambda voice: Request(
+            id="bad", text="Hi.", prompt=Prompt(audio=Clip(voice.samples * np.nan, 16_000), transcript="One.")
+        ),
+        "samples that are no numbers",
     ),
     "no words": (lambda voice: Request(id="bad", text="...!"), "nothing to say"),
     "marks": (lambda voice: Request(id="bad", text="Hi <|s_1|>."), "token of Llasa's format"),
@@ -244,7 +251,8 @@ def test_long_texts_are_made_of_chunks(llasa, checkpoint, jobs_for, voice):
     for job, candidate in zip(jobs[2:], made[2:], strict=True):
         assert (candidate.index, candidate.seed) == (job.index, job.seed)
         assert len(candidate.clip.samples) == 320 * len(candidate.tokens)
-        assert candidate.clip.seconds <= 2.0
+        assert candidate.clip.seconds <= 2 * 2.0
+    assert max(candidate.clip.seconds for candidate in made[2:]) > 2.0  # each chunk has max_seconds of its own
     assert tokens(made[2:]) != tokens(llasa.generate(jobs[2:]))
     with pytest.raises(ConfigError, match="chunk=off"):
         chunking.begin(jobs)
