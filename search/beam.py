@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from search.beams import Beam, Guidance, best, decisions_within
 from search.budget import Budget
-from search.process import Beam, Guidance, ProcessSearch, best, decisions_within
+from search.process import ProcessSearch
 from search.strategy import SearchResult
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from search.beam import amiss
+from search.beams import Guidance, best
 from search.budget import Budget
-from search.process import Guidance, ProcessSearch, best
+from search.process import ProcessSearch
 from search.strategy import SearchResult
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier

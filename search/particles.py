@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from search.beam import amiss
+from search.beams import Beam, Guidance, decisions_within
 from search.budget import Budget
-from search.process import Beam, Guidance, ProcessSearch, decisions_within
+from search.process import ProcessSearch
 from search.strategy import SearchResult
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier

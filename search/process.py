@@ -14,13 +14,11 @@ fewer rows; what is left at the end of it is cut.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
-import numpy as np
-
+from search.beams import Beam, Guidance, Hunt, affordable, model_steps, number_rows
 from search.budget import Budget
 from search.selection import ranks
 from search.strategy import SearchResult, merits
@@ -38,7 +36,6 @@ from tts_eval.types import (
     Job,
     Request,
     Sampling,
-    Score,
     StepSynthesizer,
     Synthesizer,
     Verifier,
@@ -46,73 +43,6 @@ from tts_eval.types import (
 
 ROWS_AT_ONCE = 256
 """Beams that are generated and judged together; bounds memory, and lets requests share calls."""
-SLOW_SPEECH = 10.0
-"""Characters a second; at this pace the budget reserves what one beam needs to come to its end."""
-NOT_YET = (FailureKind.UNDECIDED, FailureKind.SHORT, FailureKind.EMPTY)
-"""What a verifier says of an unfinished clip when it cannot tell yet."""
-
-
-@dataclass(slots=True, eq=False)
-class Beam:
-    """One continuation of a request."""
-
-    tree: int
-    candidate: Candidate
-    row: int = 0
-    """Of the generation, while it goes on."""
-    is_over: bool = False
-    score: Score | None = None
-    merit: float | None = None
-    """The score's value, higher is better; None where there is none."""
-    is_final: bool = False
-    """Whether the score is of all that it says."""
-    potential: float | None = None
-    """What a resampling strategy remembers of it."""
-
-    @property
-    def is_undecided(self) -> bool:
-        """Whether the verifier cannot tell yet: no reason to prefer it, nor to drop it."""
-        failure = self.score.failure if self.score else None
-        return not self.is_over and failure is not None and failure.kind in NOT_YET
-
-
-Keep = Callable[[Sequence[Beam], int, np.random.Generator], list[int]]
-"""(one tree's beams, number of the decision from 0, random stream) -> who goes on, best first; may repeat."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guidance:
-    """How beams are chosen on the way."""
-
-    step_seconds: float
-    """Speech between two decisions."""
-    decisions: float
-    """How many there are; infinity guides to the end."""
-    width: int
-    """Rows that a tree begins with."""
-    keep: Keep
-    trees: int = 1
-    """Groups of beams that do not compete with each other."""
-    expand: int = 1
-    """Continuations of each beam that is kept; the first goes on as it would have anyway."""
-    lookahead_seconds: float = 0.0
-    """Beams are judged by what they would say so much later."""
-
-
-@dataclass(slots=True, eq=False)
-class Hunt:
-    """The search of one request."""
-
-    request: Request
-    beams: list[Beam]
-    cost: Cost = field(default_factory=Cost)
-    share_per_row: float = 0.0
-    """Part of the budget that one row's step has cost lately."""
-
-    @property
-    def live(self) -> list[Beam]:
-        """Beams that go on."""
-        return [beam for beam in self.beams if not beam.is_over]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,15 +213,6 @@ class _Batch:
         return kept
 
 
-def number_rows(hunts: Sequence[Hunt]) -> list[int]:
-    """Which row each live beam goes on from; from now on they are numbered in this order."""
-    live = [beam for hunt in hunts for beam in hunt.live]
-    sources = [beam.row for beam in live]
-    for row, beam in enumerate(live):
-        beam.row = row
-    return sources
-
-
 def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
     """The synthesizer as one with steps.
 
@@ -332,47 +253,6 @@ def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Cand
     for (hunt, beam), score, merit in zip(pairs, scores, merits(scores, verifier), strict=True):
         hunt.cost += Cost(verifier_seconds=score.seconds, judgements=1)
         beam.score, beam.merit, beam.is_final = score, merit, beam.is_over
-
-
-def affordable(
-    hunt: Hunt, beams: list[Beam], budget: Budget, step_seconds: float, *, has_ended: bool = False
-) -> list[Beam]:
-    """As many of the beams as can make another step and still leave enough for one of them to end."""
-    if not budget.is_limited or not hunt.share_per_row:
-        return beams
-    left = 1.0 - budget.share(hunt.cost)
-    if not has_ended:
-        said = max((b.candidate.clip.seconds for b in beams if b.candidate.clip), default=0.0)
-        longest = min(len(hunt.request.text) / SLOW_SPEECH, beams[0].candidate.sampling.max_seconds) if beams else 0.0
-        left -= hunt.share_per_row * max(longest - said - step_seconds, 0.0) / step_seconds
-    rows = int(left / hunt.share_per_row)
-    return beams[: max(rows, 0 if has_ended else 1)]
-
-
-def model_steps(seconds: float, step_seconds: float) -> int:
-    """How many of the model's steps come nearest to so many seconds; one at least."""
-    return max(round(seconds / step_seconds), 1)
-
-
-def decisions_within(seconds: float, step_seconds: float) -> float:
-    """How many decisions guide the first `seconds` of speech; 0 seconds means all of it."""
-    return math.ceil(seconds / step_seconds - 1e-9) if seconds else math.inf
-
-
-def best(pool: Sequence[Beam], places: int) -> list[int]:
-    """Positions of the `places` best beams, best first; ties go to the lower position.
-
-    Undecided ones are neither good nor bad: they get the part of the places that they are of the pool
-    (one at least, where there is more than one). Failed ones come last.
-    """
-    order = sorted(range(len(pool)), key=ranks([beam.merit for beam in pool]).__getitem__)
-    decided = [p for p in order if pool[p].merit is not None]
-    undecided = [p for p in order if pool[p].merit is None and pool[p].is_undecided]
-    failed = [p for p in order if pool[p].merit is None and not pool[p].is_undecided]
-    share = max(round(places * len(undecided) / max(len(pool), 1)), int(places > 1))
-    chosen = decided[: places - min(share, len(undecided))]
-    chosen += undecided[: places - len(chosen)]
-    return (chosen + failed)[:places]
 
 
 def _result(hunt: Hunt) -> SearchResult:
