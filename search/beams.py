@@ -41,6 +41,11 @@ class Beam:
         failure = self.score.failure if self.score else None
         return not self.is_over and failure is not None and failure.kind in NOT_YET
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was judged as a whole and got no score: it must not win while others go on."""
+        return self.is_final and self.merit is None
+
 
 Keep = Callable[[Sequence[Beam], int, np.random.Generator], list[int]]
 """(one tree's beams, number of the decision from 0, random stream) -> who goes on, best first; may repeat."""

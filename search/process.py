@@ -194,14 +194,15 @@ class _Batch:
         """Decide who goes on, and how often."""
         kept = self._kept(hunt, decision) if is_guided else hunt.beams
         over, live = [b for b in kept if b.is_over], [b for b in kept if not b.is_over]
+        ended = [beam for beam in over if not beam.has_failed]
         if self._budget.share(hunt.cost) >= 1.0:
             for beam in live:
                 beam.is_over = True
-            hunt.beams = over or live
+            hunt.beams = ended or live or over
             return
         copies = self._guidance.expand if decision + 1 < self._guidance.decisions else 1
         expanded = [replace(beam) for _ in range(copies) for beam in live]
-        hunt.beams = over + affordable(hunt, expanded, self._budget, self._guidance.step_seconds, has_ended=bool(over))
+        hunt.beams = over + affordable(hunt, expanded, self._budget, self._guidance.step_seconds, has_ended=bool(ended))
 
     def _kept(self, hunt: Hunt, decision: int) -> list[Beam]:
         seed = forked_seed(candidate_seed(self._search.run_seed, hunt.request.id, 0), decision, 0)

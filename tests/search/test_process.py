@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from planted import SAMPLING, STEP, Planted, Worth, drawn, single
@@ -10,7 +12,7 @@ from search.partial_prm import PartialPrm
 from search.particles import ParticleSearch
 from tts_eval import seeds
 from tts_eval.errors import ConfigError
-from tts_eval.types import FinishReason, Request
+from tts_eval.types import Failure, FailureKind, FinishReason, Request
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(3)]
 ONE = Budget(candidates=1)
@@ -164,10 +166,6 @@ def test_undecided_beams_are_not_dropped_for_it():
 
 
 def test_a_finished_beam_stays_in_competition_and_is_not_said_again():
-    class FirstEndsEarly(Planted):
-        def _length(self, job):
-            return 4 if job.index == 0 else 12
-
     class LikesShort(Worth):
         def _one(self, item):
             score = super()._one(item)
@@ -255,6 +253,29 @@ def test_a_budget_below_one_sample_cuts_it_and_says_so():
     (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], budget=Budget(candidates=1, tokens=6))
     assert result.cost.tokens == 6
     assert result.chosen.finish is FinishReason.LENGTH
+
+
+class FirstEndsEarly(Planted):
+    def _length(self, job):
+        return 4 if job.index == 0 else 12
+
+
+@pytest.mark.parametrize("limit", [16, 17, 20])
+def test_a_beam_that_failed_does_not_win_because_it_ended_within_the_budget(limit):
+    """After two steps of three beams 16 tokens are gone, one beam has ended, and two more steps cost 6."""
+
+    class NothingShort(Worth):
+        def _one(self, item):
+            score = super()._one(item)
+            failure = Failure(FailureKind.SILENT, "nothing") if len(item.candidate.tokens) == 4 else None
+            return replace(score, value=None, failure=failure) if failure else score
+
+    short = Request(id="r0", text="x")
+    (result,) = hunt(
+        beam(expand=1, keep="3"), [short], FirstEndsEarly(), NothingShort(), Budget(candidates=1, tokens=limit)
+    )
+    assert len(result.chosen.tokens) > 4
+    assert 16 <= result.cost.tokens <= limit + 3
 
 
 def test_budgets_in_flops_and_seconds_hold_too():
