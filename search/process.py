@@ -14,6 +14,7 @@ fewer rows; what is left at the end of it is cut.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -22,7 +23,7 @@ from search.beams import Beam, Guidance, Hunt, affordable, model_steps, number_r
 from search.budget import Budget
 from search.selection import ranks
 from search.strategy import SearchResult, merits
-from tts_eval.errors import ConfigError
+from tts_eval.errors import ConfigError, SynthesisError, TTSEvalError
 from tts_eval.execution import batched
 from tts_eval.seeds import candidate_seed, forked_seed, generator
 from tts_eval.synthesizers.failed import failed_candidate
@@ -40,6 +41,8 @@ from tts_eval.types import (
     Synthesizer,
     Verifier,
 )
+
+logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
 """Beams that are generated and judged together; bounds memory, and lets requests share calls."""
@@ -65,36 +68,42 @@ class ProcessSearch:
         """
         steps = checked(synthesizer, verifier)
         for chunk in batched(requests, max(ROWS_AT_ONCE // (self.guidance.width * self.guidance.trees), 1)):
-            for hunts, generation in self._begin(chunk, steps, budget):
-                if isinstance(generation, Exception):
-                    yield self._failed(hunts[0], generation, verifier)
-                    continue
-                batch = _Batch(self, hunts, generation, steps.step_seconds, verifier, budget)
-                batch.run()
-                yield from (_result(hunt) for hunt in hunts)
+            yield from self._found(chunk, steps, verifier, budget)
 
-    def _begin(
-        self, requests: Sequence[Request], steps: StepSynthesizer, budget: Budget
-    ) -> Iterator[tuple[list[Hunt], Generation | Exception]]:
-        """One generation for all requests; when one of them cannot be begun, halves find it. Nothing is said twice."""
+    def _found(
+        self, requests: Sequence[Request], steps: StepSynthesizer, verifier: Verifier, budget: Budget
+    ) -> Iterator[SearchResult]:
+        """One generation for all requests; when one of them breaks it, halves find out which.
+
+        Seeds say the same again; what the broken generation has cost is counted for nobody, as it would
+        depend on who shared it.
+        """
         hunts = [self._hunt(request, steps.step_seconds, budget) for request in requests]
+        try:
+            _Batch(self, hunts, steps.begin(self._jobs(hunts)), steps.step_seconds, verifier, budget).run()
+            broken = ""
+        except Exception as error:  # models raise whatever they like; the request is named in the result
+            if isinstance(error, TTSEvalError) and not isinstance(error, SynthesisError):
+                raise
+            broken = f"{type(error).__name__}: {error}"
+        # Beyond the handler, so that a generation for which there was no memory is gone when its halves begin.
+        if not broken:
+            yield from map(_result, hunts)
+        elif len(requests) == 1:
+            yield self._failed(self._hunt(requests[0], steps.step_seconds, budget), broken, verifier)
+        else:
+            logger.warning("a search of %d requests broke off (%s); going on with halves", len(requests), broken)
+            middle = len(requests) // 2
+            yield from self._found(requests[:middle], steps, verifier, budget)
+            yield from self._found(requests[middle:], steps, verifier, budget)
+
+    def _jobs(self, hunts: Sequence[Hunt]) -> list[Job]:
         number_rows(hunts)
-        jobs = [
+        return [
             Job(request=hunt.request, index=b.candidate.index, seed=b.candidate.seed, sampling=self.sampling)
             for hunt in hunts
             for b in hunt.beams
         ]
-        try:
-            generation = steps.begin(jobs)
-        except Exception as error:  # models raise whatever they like; the request is named in the result
-            if len(requests) == 1:
-                yield hunts, error
-                return
-            middle = len(requests) // 2
-            yield from self._begin(requests[:middle], steps, budget)
-            yield from self._begin(requests[middle:], steps, budget)
-            return
-        yield hunts, generation
 
     def _hunt(self, request: Request, step_seconds: float, budget: Budget) -> Hunt:
         trees = self.guidance.trees
@@ -116,10 +125,10 @@ class ProcessSearch:
         hunt.beams = affordable(hunt, beams, budget, self.guidance.step_seconds)
         return hunt
 
-    def _failed(self, hunt: Hunt, error: Exception, verifier: Verifier) -> SearchResult:
+    def _failed(self, hunt: Hunt, problem: str, verifier: Verifier) -> SearchResult:
         beam = hunt.beams[0]
         job = Job(request=hunt.request, index=0, seed=beam.candidate.seed, sampling=self.sampling)
-        message = f"{type(error).__name__} on '{hunt.request.id}': {error}"
+        message = f"'{hunt.request.id}': {problem}"
         beam.candidate, beam.is_over = failed_candidate(job, FailureKind.SYNTHESIS, message), True
         hunt.beams = [beam]
         judge([hunt], self.then or verifier)

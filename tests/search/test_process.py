@@ -11,7 +11,7 @@ from search.early_rejection import EarlyRejection
 from search.partial_prm import PartialPrm
 from search.particles import ParticleSearch
 from tts_eval import seeds
-from tts_eval.errors import ConfigError
+from tts_eval.errors import ConfigError, StoreError, SynthesisError, WeightsError
 from tts_eval.types import Failure, FailureKind, FinishReason, Request
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(3)]
@@ -287,13 +287,36 @@ def test_budgets_in_flops_and_seconds_hold_too():
         hunt(beam(), REQUESTS[:1], Planted(), budget=Budget(candidates=1, flops=9.0))
 
 
-def test_a_request_that_cannot_be_begun_fails_alone():
-    bad = Request(id="bad", text="x", metadata={"planted": "raise"})
+@pytest.mark.parametrize(("fate", "message"), [("raise", "asked to fail"), ("break", "asked to break off")])
+def test_a_request_that_the_synthesizer_cannot_say_fails_alone(fate, message):
+    bad = Request(id="bad", text="x", metadata={"planted": fate})
     results = hunt(beam(expand=2, keep="2"), [REQUESTS[0], bad, *REQUESTS[1:]])
     assert [r.request.id for r in results] == ["r0", "bad", "r1", "r2"]
     assert results[1].chosen.finish is FinishReason.FAILED
-    assert "asked to fail" in results[1].chosen.failure.message
+    assert "bad" in results[1].chosen.failure.message
+    assert message in results[1].chosen.failure.message
     assert tokens(results[2]) == beam_by_hand("r1", 2, 2, 3, 12).tolist()
+    alone = [hunt(beam(expand=2, keep="2"), [request])[0] for request in REQUESTS]
+    assert [r.cost for r in results if r.request is not bad] == [r.cost for r in alone]
+
+
+@pytest.mark.parametrize("error", [ConfigError(["chunk=off"]), WeightsError("gone"), StoreError("full")])
+@pytest.mark.parametrize("place", ["begin", "score"])
+def test_what_is_wrong_with_the_run_is_no_failure_of_a_request(monkeypatch, error, place):
+    def refuse(*_):
+        raise error
+
+    monkeypatch.setattr({"begin": Planted, "score": Worth}[place], place, refuse)
+    with pytest.raises(type(error), match=str(error)):
+        hunt(beam(expand=2, keep="2"))
+
+
+def test_a_synthesis_error_is_a_failure_of_its_request():
+    class Refuses(Planted):
+        def begin(self, jobs):
+            raise SynthesisError("too long")
+
+    assert ["too long" in r.chosen.failure.message for r in hunt(beam(), synthesizer=Refuses())] == [True] * 3
 
 
 def test_a_synthesizer_without_steps_and_a_verifier_of_whole_clips_are_refused_together():
