@@ -27,6 +27,7 @@ class OutcomeVerifier:
         self._verifiers = verifiers
         self._metrics = {spec: verifiers[spec].metrics for spec in rule.verifiers}
         self.judge = rule.text
+        self.is_absolute = rule.is_absolute
         self.supports_partial = all(verifiers[spec].supports_partial for spec in rule.verifiers)
 
     def score(self, items: Sequence[Item]) -> list[Score]:

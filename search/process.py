@@ -22,7 +22,7 @@ from typing import cast
 from search.beams import Beam, Guidance, Hunt, affordable, model_steps, number_rows
 from search.budget import Budget
 from search.selection import ranks
-from search.strategy import SearchResult, merits
+from search.strategy import SearchResult, is_absolute, merits
 from tts_eval.errors import ConfigError, SynthesisError, TTSEvalError
 from tts_eval.execution import batched
 from tts_eval.seeds import candidate_seed, forked_seed, generator
@@ -170,9 +170,11 @@ class _Batch:
             if sources := number_rows(self._hunts):
                 self._generation.select(sources)  # at every step: selections are counted into the seeds of forks
             decision += 1
-        final = self._search.then or self._verifier
-        unsettled = self._search.then is not None
-        judge([h for h in self._hunts if unsettled or not all(b.is_final for b in h.beams)], final)
+        if self._search.then is not None:
+            for beam in (beam for hunt in self._hunts for beam in hunt.beams):
+                beam.is_final = False  # another verifier's word is needed
+        unsettled = [hunt for hunt in self._hunts if not all(beam.is_final for beam in hunt.beams)]
+        judge(unsettled, self._search.then or self._verifier)
 
     def _advance(self, hunts: Sequence[Hunt], is_guided: bool) -> None:
         seconds = self._guidance.step_seconds
@@ -246,11 +248,13 @@ def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
 
 
 def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Candidate, bool]] | None = None) -> None:
-    """Judge every beam of every hunt in one call; the score of a pool's member may depend on its pool.
+    """Judge every beam of every hunt in one call.
 
+    One that was judged as a whole is compared again where scores depend on the pool, which is no new judgement.
     Without `ahead`, what there is of a beam that goes on is judged as unfinished.
     """
-    pairs = [(hunt, beam) for hunt in hunts for beam in hunt.beams]
+    is_settled = is_absolute(verifier)
+    pairs = [(h, beam) for h in hunts for beam in dict.fromkeys(h.beams) if not (beam.is_final and is_settled)]
     if not pairs:
         return
     items = []
@@ -261,7 +265,9 @@ def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Cand
         items.append(Item(request=hunt.request, candidate=candidate, partial=not is_whole))
     scores = verifier.score(items)
     for (hunt, beam), score, merit in zip(pairs, scores, merits(scores, verifier), strict=True):
-        hunt.cost += Cost(verifier_seconds=score.seconds, judgements=1)
+        hunt.cost += Cost(verifier_seconds=score.seconds)
+        if not beam.is_final:
+            hunt.cost += Cost(judgements=1, spared_calls=score.spared_calls, spared_seconds=score.spared_seconds)
         beam.score, beam.merit, beam.is_final = score, merit, beam.is_over
 
 

@@ -73,7 +73,16 @@ class Rule:
     @property
     def is_relative(self) -> bool:
         """Whether its score compares a candidate with its siblings, and is undefined for a pool of one."""
-        return len(self.stages) == len(self.stages[0].steps) == 1 and any(c.is_relative for c in self._combinations)
+        return self._has_one_step and any(c.is_relative for c in self._combinations)
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether its score is a number of the candidate's own: neither a place nor on the scale of a pool."""
+        return self._has_one_step and not self.is_relative
+
+    @property
+    def _has_one_step(self) -> bool:
+        return len(self.stages) == len(self.stages[0].steps) == 1
 
     @property
     def _combinations(self) -> list[Combination]:
@@ -146,7 +155,7 @@ class Rule:
         ]
 
     def _scores(self, keys: Mapping[int, tuple[float, ...]], size: int) -> dict[int, float]:
-        if len(self.stages) == len(self.stages[0].steps) == 1:
+        if self._has_one_step:
             return {position: key[1] for position, key in keys.items()}
         places = {key: float(-place) for place, key in enumerate(sorted(set(keys.values()), reverse=True))}
         return {position: places[key] for position, key in keys.items()}

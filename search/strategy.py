@@ -97,6 +97,26 @@ def require_then(spec: str) -> None:
         raise ConfigError([f"Strategy '{name}' chooses among finished candidates already; drop --then."])
 
 
+def is_absolute(verifier: Verifier) -> bool:
+    """Whether a score says something of its clip alone; that of a selection rule may compare it with its siblings."""
+    return bool(getattr(verifier, "is_absolute", True))
+
+
+def require_absolute(verifier: Verifier, name: str) -> None:
+    """That the strategy called `name`, which reckons with scores, is given ones that mean the same in every pool.
+
+    Raises:
+        ConfigError: the verifier compares a candidate with its siblings, or ranks by several steps.
+    """
+    if not is_absolute(verifier):
+        raise ConfigError(
+            [
+                f"Strategy '{name}' reckons with scores of clips, but '{verifier.judge}' gives places among siblings. "
+                "Use one metric (--verifier asr:tiny.en#wer) or stored scales (z(..., FILE), see 'tts-eval calibrate')."
+            ]
+        )
+
+
 def merits(scores: Sequence[Score], verifier: Verifier) -> list[float | None]:
     """The values of the verifier's first metric, higher is better; None where there is none."""
     sign = 1.0 if verifier.metrics[0].higher_is_better else -1.0

@@ -8,8 +8,10 @@ from search.beam import BeamSearch
 from search.budget import Budget
 from search.dvts import DiverseTrees
 from search.early_rejection import EarlyRejection
+from search.outcome import OutcomeVerifier
 from search.partial_prm import PartialPrm
 from search.particles import ParticleSearch
+from search.rule_text import parse_rule
 from tts_eval import seeds
 from tts_eval.errors import ConfigError, StoreError, SynthesisError, WeightsError
 from tts_eval.types import Failure, FailureKind, FinishReason, Request
@@ -276,6 +278,27 @@ def test_a_beam_that_failed_does_not_win_because_it_ended_within_the_budget(limi
     )
     assert len(result.chosen.tokens) > 4
     assert 16 <= result.cost.tokens <= limit + 3
+
+
+@pytest.mark.parametrize("rule", ["worth", "z(worth)"])
+def test_a_finished_beam_is_one_judgement_however_often_it_is_compared(rule):
+    """Of three beams one ends after 4 of 12 tokens: 3 + 3 + 2 + 2 clips, and 3 more for another verifier."""
+    for then, count in ((None, 10), (Worth(lower_is_better=True), 13)):
+        verifier = OutcomeVerifier(parse_rule(rule), {"worth": Worth()})
+        (result,) = hunt(beam(expand=1, keep="3", then=then), REQUESTS[:1], FirstEndsEarly(), verifier)
+        assert result.cost.judgements == count
+    heard = [len(items) for items in verifier._verifiers["worth"].heard]
+    assert heard == ([3, 3, 2, 2] if rule == "worth" else [3, 3, 3, 3])
+    assert result.cost.verifier_seconds == 0.25 * (sum(heard) + 3)
+
+
+def test_what_a_cascade_spares_on_the_way_is_counted():
+    """Of three unfinished beams the dear verifier hears the better two, four times."""
+    cheap, dear = Worth(), Worth()
+    guide = OutcomeVerifier(parse_rule("cascade(2 of cheap, dear)"), {"cheap": cheap, "dear": dear})
+    (result,) = hunt(beam(expand=1, keep="3"), REQUESTS[:1], verifier=guide)
+    assert [len(items) for items in dear.heard] == [2] * 4
+    assert (result.cost.spared_calls, result.cost.spared_seconds) == (4, 4 * 0.25)
 
 
 def test_budgets_in_flops_and_seconds_hold_too():
