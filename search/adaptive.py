@@ -16,7 +16,7 @@ import numpy as np
 
 from search.budget import Budget
 from search.rounds import Pool, RoundSearch
-from search.strategy import SearchResult
+from search.strategy import SearchResult, require_absolute
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 
@@ -50,7 +50,12 @@ class AdaptiveBestOfN:
     def search(
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
     ) -> Iterator[SearchResult]:
-        """One result per request, in order; the pool is what was sampled."""
+        """One result per request, in order; the pool is what was sampled.
+
+        Raises:
+            ConfigError: the verifier's scores are places among siblings, and have other units with every sample.
+        """
+        require_absolute(verifier, "adaptive")
 
         def wanted(pool: Pool) -> int:
             if len(pool.candidates) < self.start:

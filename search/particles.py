@@ -20,7 +20,7 @@ from search.beam import amiss
 from search.beams import Beam, Guidance, decisions_within
 from search.budget import Budget
 from search.process import ProcessSearch
-from search.strategy import SearchResult
+from search.strategy import SearchResult, require_absolute
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 
@@ -51,7 +51,12 @@ class ParticleSearch:
     def search(
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
     ) -> Iterator[SearchResult]:
-        """One result per request, in order; the pool is the particles that are left, each once."""
+        """One result per request, in order; the pool is the particles that are left, each once.
+
+        Raises:
+            ConfigError: the verifier's scores are places among siblings, which neither rise nor fall.
+        """
+        require_absolute(verifier, "smc")
         guidance = Guidance(
             step_seconds=self.step,
             decisions=decisions_within(self.until, self.step),

@@ -1,8 +1,8 @@
 """Rejection: sample until a candidate is good enough, N times at most.
 
 The threshold is in units of the score that is maximised: of a verifier that is better when lower
-(WER), it is negative. It means something for one metric (`asr:tiny.en`), not for rules that compare
-a candidate with its siblings (sums and lexicographic ones).
+(WER), it is negative. It means something for one metric (`asr:tiny.en`) or stored scales; rules that compare
+a candidate with its siblings (sums, cascades and lexicographic ones) are refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from search.budget import Budget
 from search.rounds import Pool, RoundSearch
-from search.strategy import SearchResult
+from search.strategy import SearchResult, require_absolute
 from tts_eval.errors import ConfigError
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 
@@ -39,7 +39,12 @@ class Rejection:
     def search(
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
     ) -> Iterator[SearchResult]:
-        """One result per request, in order; the pool is what was sampled."""
+        """One result per request, in order; the pool is what was sampled.
+
+        Raises:
+            ConfigError: the verifier's scores are places among siblings.
+        """
+        require_absolute(verifier, "rejection")
 
         def wanted(pool: Pool) -> int:
             passed = any(merit is not None and merit >= self.threshold for merit in pool.merits)
