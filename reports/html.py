@@ -27,9 +27,8 @@ from reports.summary import Summary
 from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
 from tts_eval.edits import AlignedChunk
 from tts_eval.errors import AudioError
-from tts_eval.text import load_languages, protocols
+from tts_eval.text import language_code, load_languages, protocols
 from tts_eval.types import Failure, Score
-from verifiers.recognition import language_code
 
 logger = logging.getLogger(__name__)
 

@@ -30,6 +30,11 @@ class OutcomeVerifier:
         self.is_absolute = rule.is_absolute
         self.supports_partial = all(verifiers[spec].supports_partial for spec in rule.verifiers)
 
+    @property
+    def parts(self) -> list[Verifier]:
+        """The verifiers that take part, in the rule's order; of a transcript that several give, the first's counts."""
+        return [self._verifiers[spec] for spec in self._rule.verifiers]
+
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order; `value` is the selection score within the item's pool."""
         pools: dict[str, list[int]] = {}

@@ -214,3 +214,8 @@ def load_protocol(name: str, language: str = "en") -> TextProtocol:
             "Run 'tts-eval ls protocols' for all of them."
         )
     return languages[language]
+
+
+def language_code(language: str) -> str:
+    """`en` from `en-US`, `EN` or `en_GB`."""
+    return language.strip().lower().replace("_", "-").partition("-")[0]

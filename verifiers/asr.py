@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from tts_eval.edits import AlignedChunk, Comparison
 from tts_eval.errors import ConfigError
-from tts_eval.text import TextProtocol, load_languages
+from tts_eval.text import TextProtocol, language_code, load_languages
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers import long_audio
 from verifiers.judging import Judgement, score_items
@@ -25,7 +25,6 @@ from verifiers.recognisers import load_recogniser
 from verifiers.recognition import (
     Recogniser,
     Transcript,
-    language_code,
     likelihood_metric,
     mean_log_prob,
     unknown_language,

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tts_eval.text import language_code
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request
 from verifiers.judging import clip_of
 from verifiers.shares import spoken_prefix
@@ -37,7 +38,7 @@ class Utterance:
     text: str
     """What should have been said; "" asks for no log-probability."""
     language: str
-    """Two-letter code, see `language_code`."""
+    """Two-letter code, see `tts_eval.text.language_code`."""
     transcribe: bool = True
     """Whether a transcript is wanted; without one the log-probability costs a fraction."""
     partial: bool = False
@@ -76,11 +77,6 @@ class Recogniser(Protocol):
     def recognise(self, utterances: Sequence[Utterance]) -> list[Transcript]:
         """One transcript per utterance, in order; each depends on its own utterance alone."""
         ...
-
-
-def language_code(language: str) -> str:
-    """`en` from `en-US`, `EN` or `en_GB`."""
-    return language.strip().lower().replace("_", "-").partition("-")[0]
 
 
 def scored_text(utterance: Utterance, transcript: str) -> str:

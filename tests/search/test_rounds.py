@@ -1,4 +1,7 @@
 import math
+import sys
+import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,9 +12,11 @@ from search.best_of_n import BestOfN
 from search.budget import Budget
 from search.consensus import Consensus, risk
 from search.outcome import OutcomeVerifier
+from search.particles import ParticleSearch
 from search.rejection import Rejection
 from search.rule_text import parse_rule
 from tts_eval.errors import ConfigError
+from tts_eval.scales import Scale
 from tts_eval.types import Request, Score
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(4)]
@@ -106,6 +111,28 @@ def test_consensus_hears_the_transcripts_behind_a_selection_rule():
     assert result.ranks == (2, 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("language", "protocol", "texts"),
+    [
+        ("en-GB", "whisper-norm@1", ("Stop! Here.", "stop here", "go on there", "go on where")),
+        ("zh", "seed-tts@1", ("今天，氣好。", "今天气好", "明天 不 好", "后天 不 坏")),
+    ],
+)
+def test_consensus_compares_transcripts_as_the_protocol_of_the_error_rate_writes_them(
+    language, protocol, texts, monkeypatch
+):
+    """As they were heard, only the last two have a word in common; as they are scored, the first two are one text."""
+    simplifier = types.SimpleNamespace(convert=lambda text, script: text.replace("氣", "气"))
+    monkeypatch.setitem(sys.modules, "zhconv", simplifier)
+    heard = Heard(*texts)
+    assert np.argmin(risk([text.split() for text in texts])) in (2, 3)
+    request = Request(id="r", text="x", language=language)
+    heard.metrics = (replace(heard.metrics[0], protocol=protocol),)
+    for verifier in (heard, OutcomeVerifier(parse_rule("worth + asr"), {"worth": Worth(), "asr": heard})):
+        (result,) = hunt(Consensus(sampling=SAMPLING), 4, [request], verifier=verifier)
+        assert result.ranks.index(0) in (0, 1)
+
+
 def test_consensus_counts_an_empty_transcript_and_needs_transcripts():
     assert risk([[], ["a"], ["a"]]) == pytest.approx([1.0, 0.5, 0.5])
     assert risk([["a"]]) == pytest.approx([0.0])
@@ -143,3 +170,32 @@ def test_a_budget_in_what_nobody_counts_is_refused():
 def test_options_out_of_range_are_refused(kind, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
         kind(sampling=SAMPLING, **options)
+
+
+RELATIVE = ("z(worth)", "worth + worth", "rank(worth)", "lex(worth, worth)", "cascade(2 of worth, worth)")
+
+
+@pytest.mark.parametrize("rule", RELATIVE)
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [("rejection", Rejection(sampling=SAMPLING)), ("adaptive", AdaptiveBestOfN(sampling=SAMPLING)),
+     ("smc", ParticleSearch(sampling=SAMPLING))],
+)  # fmt: skip
+def test_strategies_that_reckon_with_scores_refuse_places_among_siblings(rule, name, strategy):
+    verifier, synthesizer = OutcomeVerifier(parse_rule(rule), {"worth": Worth()}), Planted()
+    with pytest.raises(ConfigError, match=rf"'{name}'.*asr:tiny.en#wer.*z\(\.\.\., FILE\)"):
+        hunt(strategy, synthesizer=synthesizer, verifier=verifier)
+    assert synthesizer.begun == []
+
+
+def test_strategies_that_reckon_with_scores_take_one_metric_and_stored_scales():
+    scales = {"worth#worth": Scale(judge="worth", protocol="", mean=0.5, deviation=0.1, n=9)}
+    for rule in ("worth", "2*worth", "z(worth, scales.json)"):
+        bound = parse_rule(rule).with_scales({"scales.json": scales})
+        verifier = OutcomeVerifier(bound, {"worth": Worth()})
+        for strategy in (
+            Rejection(sampling=SAMPLING),
+            AdaptiveBestOfN(sampling=SAMPLING),
+            ParticleSearch(sampling=SAMPLING),
+        ):
+            assert len(hunt(strategy, 4, verifier=verifier)) == 4

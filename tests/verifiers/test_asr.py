@@ -10,9 +10,10 @@ import pytest
 
 from tts_eval.audio import Clip
 from tts_eval.errors import UnknownNameError
+from tts_eval.text import language_code
 from tts_eval.types import FailureKind
 from verifiers.asr import AsrVerifier
-from verifiers.recognition import RATE, Transcript, Utterance, language_code, summed_log_probs
+from verifiers.recognition import RATE, Transcript, Utterance, summed_log_probs
 
 
 class Listener:
