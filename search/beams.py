@@ -56,7 +56,7 @@ class Guidance:
     """How beams are chosen on the way."""
 
     step_seconds: float
-    """Speech between two decisions."""
+    """Speech between two decisions, by the synthesizer's average; see `StepSynthesizer.step_seconds`."""
     decisions: float
     """How many there are; infinity guides to the end."""
     width: int

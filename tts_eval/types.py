@@ -283,7 +283,10 @@ class StepSynthesizer(Synthesizer, Protocol):
 
     @property
     def step_seconds(self) -> float:
-        """Audio per step."""
+        """Audio per step, on average over a sentence: all rows make the same steps, whatever each of them says in them.
+
+        Where rows do not speak in every step, a search hears a little more or less of each than it asked for.
+        """
         ...
 
     def begin(self, jobs: Sequence[Job]) -> Generation:

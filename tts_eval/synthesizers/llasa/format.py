@@ -110,6 +110,11 @@ class LlasaFormat:
         if self._chat and not tokenizer.chat_template:
             raise WeightsError("tts_eval.json asks for a chat prompt, but the tokenizer has no chat template.")
 
+    @property
+    def heard_per_second(self) -> float:
+        """Steps, per second of speech, in which nothing is said: none, every step is a frame."""
+        return 0.0
+
     @classmethod
     def load(cls, folder: Path, *, frontend: TextFrontend = characters, chat: bool | None = None) -> LlasaFormat:
         """The format of a checkpoint folder.

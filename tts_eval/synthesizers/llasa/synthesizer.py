@@ -61,7 +61,8 @@ class LlasaSynthesizer:
         self._chunk = chunk
         self._references: dict[str, Reference] = {}
         self.revision = loaded.revision + ("+chunk" if chunk else "")
-        self.step_seconds = loaded.engine.codec.hop / loaded.engine.codec.rate
+        self._frame_seconds = loaded.engine.codec.hop / loaded.engine.codec.rate
+        self.step_seconds = 1.0 / (1.0 / self._frame_seconds + loaded.format.heard_per_second)
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; a request that cannot be said gives failed candidates."""
@@ -131,8 +132,8 @@ class LlasaSynthesizer:
             raise SynthesisError(f"Request '{request.id}': {error}") from error
         opening = Opening(self._engine.embed(written.ids), reference, text, written.script)
         taken = len(written.ids) + opening.heard_steps
-        if taken + LEAST_SECONDS / self.step_seconds > self._context:
-            heard = len(codes) * self.step_seconds
+        if taken + LEAST_SECONDS / self._frame_seconds > self._context:
+            heard = len(codes) * self._frame_seconds
             ways = ["Use a shorter prompt"] if codes else []
             if not self._chunk and len(length.split_text(text)) > 1:
                 ways.append(f"Let the text be cut into chunks (--synth {self.name}:...,chunk=on)")
@@ -158,7 +159,7 @@ class LlasaSynthesizer:
             seconds = min(length.longest_seconds(opening.text), job.sampling.max_seconds)
             room = self._context - len(opening.inputs)
             seed = job.seed if len(openings) == 1 else candidate_seed(job.seed, "chunk", number)
-            limit = max(1, min(room, opening.heard_steps + int(seconds / self.step_seconds)))
+            limit = max(1, min(room, opening.heard_steps + int(seconds / self._frame_seconds)))
             starts.append(Start(replace(job, seed=seed), opening, limit))
         return starts
 

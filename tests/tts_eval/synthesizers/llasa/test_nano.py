@@ -56,6 +56,14 @@ def test_seeds_decide_what_is_said_in_any_batch(nano):
     assert [candidate.tokens.tolist() for candidate in nano.generate(other)] != together[:2]
 
 
+@pytest.mark.parametrize("seconds", [0.5, 1.0])
+def test_a_second_of_steps_is_about_a_second_of_speech(nano, seconds):
+    """About half of the steps only hear the script."""
+    generation = nano.begin([job for text in TEXTS for job in jobs(Request(id=text[:4], text=text), 3)])
+    generation.advance(round(seconds / nano.step_seconds))
+    assert np.mean([candidate.clip.seconds for candidate in generation.audio()]) == pytest.approx(seconds, rel=0.25)
+
+
 def test_the_prompt_sets_the_voice(nano, data):
     speech = data / "kokoro-speech"
     encoder = GE2EEncoder(weights.locate("ge2e-resemblyzer") / "pretrained.pt")

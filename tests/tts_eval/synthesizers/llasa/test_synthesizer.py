@@ -14,6 +14,8 @@ from tts_eval.execution import SerialExecutor
 from tts_eval.store import RunStore
 from tts_eval.stored import StoredSynthesizer
 from tts_eval.synthesizers import load_synthesizer
+from tts_eval.synthesizers.llasa.synthesizer import LlasaSynthesizer
+from tts_eval.synthesizers.llasa.words import WordFormat
 from tts_eval.types import FailureKind, FinishReason, Prompt, Request, Sampling
 
 
@@ -40,6 +42,14 @@ def test_candidates_have_audio_of_their_tokens_and_stop_at_the_end(llasa, reques
         assert candidate.tokens.max(initial=0) < 64
         assert candidate.cost.audio_seconds == candidate.clip.seconds
     assert llasa.step_seconds == 0.02
+
+
+def test_steps_that_only_hear_count_for_the_steps_of_a_second_and_not_for_the_frames(llasa, jobs_for):
+    words = LlasaSynthesizer(replace(llasa._loaded, format=WordFormat(llasa._format, None)))
+    assert words.step_seconds == pytest.approx(1 / (50 + 19))
+    (job,) = jobs_for([Request(id="r", text="one two three")], 1, max_seconds=1.0)
+    (plain,), (scripted,) = (voice._starts(job, voice._openings(job.request)) for voice in (llasa, words))
+    assert scripted.limit - scripted.opening.heard_steps == plain.limit == 50
 
 
 def test_a_row_that_never_stops_is_kept_whole_and_says_length(checkpoint, tmp_path, requests, jobs_for):
