@@ -17,6 +17,9 @@ from tts_eval.execution import isolate
 from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Score, Verifier
 
+NOTHING_YET = (FailureKind.EMPTY, FailureKind.SILENT, FailureKind.SHORT)
+"""What is wrong with a whole clip, and may still come right in one that is not finished."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -40,7 +43,15 @@ def unjudgeable(item: Item, partial_seconds: float = 0.0) -> Failure | None:
     if item.partial and clip.seconds < partial_seconds:
         message = f"{clip.seconds:.2f} s of unfinished audio; {partial_seconds:g} s are needed to judge it."
         return Failure(FailureKind.UNDECIDED, message)
-    return audio_failure(clip)
+    failure = audio_failure(clip)
+    return failure and _so_far(item, failure)
+
+
+def _so_far(item: Item, failure: Failure) -> Failure:
+    """The failure as it stands: that nothing has been said is no verdict on a candidate that goes on."""
+    if not item.partial or failure.kind not in NOTHING_YET:
+        return failure
+    return Failure(FailureKind.UNDECIDED, f"So far: {failure.message}")
 
 
 def clip_of(item: Item) -> Clip:
@@ -68,8 +79,8 @@ def score_items(
     results = iter(isolate(partial(_checked, verifier, model), good, _verifier_failure) if good else [])
     share = (time.perf_counter() - started) / max(len(good), 1)
     return [
-        failed_score(verifier, failure) if failure is not None else _score(verifier, next(results), share)
-        for failure in failures
+        failed_score(verifier, failure) if failure is not None else _score(verifier, item, next(results), share)
+        for item, failure in zip(items, failures, strict=True)
     ]
 
 
@@ -78,9 +89,9 @@ def failed_score(verifier: Verifier, failure: Failure, seconds: float = 0.0) -> 
     return Score(verifier=verifier.name, judge=verifier.judge, value=None, failure=failure, seconds=seconds)
 
 
-def _score(verifier: Verifier, result: Judgement | Failure, seconds: float) -> Score:
+def _score(verifier: Verifier, item: Item, result: Judgement | Failure, seconds: float) -> Score:
     if isinstance(result, Failure):
-        return failed_score(verifier, result, seconds)
+        return failed_score(verifier, _so_far(item, result), seconds)
     return Score(
         verifier=verifier.name,
         judge=verifier.judge,

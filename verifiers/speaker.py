@@ -110,8 +110,8 @@ class SpeakerVerifier:
         asked = [index for index, problem in enumerate(problems) if problem is None]
         voices = dict(zip(asked, self._encoder.embed([clip_of(items[index]).at(RATE) for index in asked]), strict=True))
         return [
-            problem or _compare(item, reference, voices[index])
-            for index, (item, reference, problem) in enumerate(zip(items, references, problems, strict=True))
+            problem or _compare(reference, voices[index])
+            for index, (reference, problem) in enumerate(zip(references, problems, strict=True))
         ]
 
     def _unjudgeable(self, item: Item) -> Failure | None:
@@ -122,11 +122,10 @@ class SpeakerVerifier:
         return too_short(clip_of(item), self._encoder.shortest_seconds)
 
 
-def _compare(item: Item, reference: Voices | Failure, voice: np.ndarray | None) -> Judgement | Failure:
+def _compare(reference: Voices | Failure, voice: np.ndarray | None) -> Judgement | Failure:
     assert not isinstance(reference, Failure)
     if voice is None:
-        kind = FailureKind.UNDECIDED if item.partial else FailureKind.SILENT
-        return Failure(kind, "The voice detector hears no voice in the clip.")
+        return Failure(FailureKind.SILENT, "The voice detector hears no voice in the clip.")
     values = {"sim": cosine(reference.original, voice)}
     if reference.resynthesised is not None:
         values["sim_r"] = cosine(reference.resynthesised, voice)

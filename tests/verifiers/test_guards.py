@@ -114,7 +114,7 @@ def test_too_little_is_undecided_and_a_bad_clip_fails(make_item):
         make_item(None),
     ]
     kinds = [score.failure.kind for score in create("").score(items)]
-    assert kinds == [FailureKind.UNDECIDED, FailureKind.SILENT, FailureKind.SILENT, FailureKind.MISSING]
+    assert kinds == [FailureKind.UNDECIDED, FailureKind.UNDECIDED, FailureKind.SILENT, FailureKind.MISSING]
 
 
 def test_it_takes_no_argument():

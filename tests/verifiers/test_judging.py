@@ -70,6 +70,24 @@ def test_clips_that_nobody_can_judge(name):
     assert failure.kind is kind
 
 
+@pytest.mark.parametrize("name", BAD)
+def test_nothing_yet_is_no_verdict_on_a_candidate_that_goes_on(name):
+    clip, kind = BAD[name]
+    so_far = dataclasses.replace(item(name, clip), partial=True)
+    can_change = kind in (FailureKind.EMPTY, FailureKind.SILENT)
+    assert unjudgeable(so_far).kind is (FailureKind.UNDECIDED if can_change else kind)
+
+
+@pytest.mark.parametrize("kind", [FailureKind.EMPTY, FailureKind.SILENT, FailureKind.SHORT])
+def test_what_a_model_cannot_hear_yet_is_undecided(kind):
+    verifier = LengthVerifier()
+    verifier.model = lambda items: [Failure(kind, "no voice")] * len(items)
+    whole = item("a", speech(1))
+    scores = verifier.score([dataclasses.replace(whole, partial=True), whole])
+    assert [score.failure.kind for score in scores] == [FailureKind.UNDECIDED, kind]
+    assert "no voice" in scores[0].failure.message
+
+
 def test_a_clip_just_above_the_silence_threshold_is_judged():
     assert unjudgeable(item("faint", Clip(np.full(5, 0.0011, np.float32), 1000))) is None
 
