@@ -27,6 +27,20 @@ class Budget:
     seconds: float = math.inf
     """Of synthesizer and verifiers together."""
 
+    def __post_init__(self) -> None:
+        problems = [
+            f"budget: {name} is {value}; expected {expected}."
+            for name, value, is_right, expected in (
+                ("candidates", self.candidates, self.candidates >= 1, "1 or more"),
+                ("tokens", self.tokens, self.tokens >= 1, "1 or more"),
+                ("flops", self.flops, self.flops > 0, "more than 0"),
+                ("seconds", self.seconds, self.seconds > 0, "more than 0"),
+            )
+            if not is_right
+        ]
+        if problems:
+            raise ConfigError(problems)
+
     @property
     def is_limited(self) -> bool:
         """Whether anything but the number of candidates is limited."""

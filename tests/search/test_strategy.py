@@ -48,6 +48,16 @@ def test_only_strategies_that_guide_take_a_verifier_for_the_end():
         load("best-of-n", then=judge)
 
 
+@pytest.mark.parametrize(
+    "limits", [{"candidates": 0}, {"tokens": 0.5}, {"flops": 0.0}, {"seconds": -1.0}, {"seconds": math.nan}]
+)
+def test_a_budget_for_nothing_is_refused(limits):
+    (name,) = limits
+    with pytest.raises(ConfigError, match=rf"{name} is .*; expected"):
+        Budget(**{"candidates": 1, **limits})
+    assert Budget(candidates=1, tokens=1, flops=1e-9, seconds=0.1).is_limited
+
+
 def test_budgets_are_read_as_written():
     assert parse_budget("4e5-tokens", 8) == Budget(candidates=8, tokens=4e5)
     assert parse_budget("30-seconds", 8) == Budget(candidates=8, seconds=30.0)
