@@ -14,8 +14,11 @@ import numpy as np
 from reports.pools import clip_value
 from reports.read_run import read_run
 from reports.results import RunResults
+from tts_eval.config import is_whole_pool
 from tts_eval.errors import ConfigError
+from tts_eval.manifest import read_manifest
 from tts_eval.scales import Scale, write_scales
+from tts_eval.store import RunStore
 
 FEWEST = 2
 
@@ -44,8 +47,17 @@ def calibrate(folder: Path, path: Path) -> dict[str, Scale]:
 
     Raises:
         StoreError: there is no run, or `path` cannot be written.
-        ConfigError: no metric of the run has a scale.
+        ConfigError: no metric of the run has a scale, or it kept only what its search chose.
     """
+    config = read_manifest(RunStore.read(folder)).config
+    if not is_whole_pool(config):
+        spent = f"strategy {config.strategy}" + (f", budget {config.budget}" if config.budget else "")
+        raise ConfigError(
+            [
+                f"{folder} keeps only what its search chose ({spent}), which says nothing of what is usual. "
+                "Calibrate on a run of best-of-n without a budget, which keeps all candidates."
+            ]
+        )
     results = read_run(folder)
     scales = scales_of(results)
     if not scales:

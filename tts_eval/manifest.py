@@ -166,6 +166,7 @@ class Manifest:
             if name in ("strategy", "then", "budget", "n", "seed", "verifier")
         }
         settings["sampling"] = asdict(sampling_of(config))
+        settings["scales"] = {name: scales_json(scales) for name, scales in self.scales.items()}
         searching = [f"{self.verifiers[spec].identity}:{self.verifiers[spec].judge}" for spec in self.searching]
         return search_key(
             self.synthesizer, [record.request.id, record.digest, record.reference_digest], settings, searching

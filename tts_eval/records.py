@@ -112,6 +112,8 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "flops": cost.flops,
         "search_verifier_seconds": cost.verifier_seconds,
         "search_judgements": cost.judgements,
+        "search_spared_calls": cost.spared_calls,
+        "search_spared_seconds": cost.spared_seconds,
     }
 
 
@@ -133,6 +135,8 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
             flops=row["flops"],
             verifier_seconds=row.get("search_verifier_seconds", 0.0),
             judgements=row.get("search_judgements", 0),
+            spared_calls=row.get("search_spared_calls", 0),
+            spared_seconds=row.get("search_spared_seconds", 0.0),
         ),
         failure=row_failure(row),
     )

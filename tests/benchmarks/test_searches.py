@@ -8,6 +8,7 @@ import pytest
 from benchmarks.rescore import add_judges
 from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
+from reports.calibration import calibrate
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
 from reports.summary import summarise
@@ -16,6 +17,7 @@ from tts_eval.cli.run import default_folder
 from tts_eval.cli.synth import search_one
 from tts_eval.config import RunConfig, sampling_of
 from tts_eval.errors import ConfigError
+from tts_eval.scales import write_scales
 from tts_eval.synthesizers.fake import FakeGeneration
 from tts_eval.types import Request
 
@@ -89,6 +91,34 @@ def test_every_setting_is_part_of_the_search(tmp_path: Path, change):
     assert not np.array_equal(before["seed"], after["seed"])
 
 
+def test_the_numbers_in_a_file_of_scales_are_part_of_the_search(tmp_path: Path):
+    run(replace(CONFIG, strategy="best-of-n"), tmp_path / "pool")
+    file, folder = tmp_path / "scales.json", tmp_path / "run"
+    scales = calibrate(tmp_path / "pool", file)
+    config = replace(CONFIG, verifier=f"z(fake + fake:2, {file})")
+    run(config, folder)
+    before = frame(folder)
+    write_scales(file, {**scales, "fake:2#stray": replace(scales["fake:2#stray"], deviation=1e-6)}, source="a test")
+    run(config, folder)
+    assert not np.array_equal(before["seed"], frame(folder)["seed"])
+
+
+def test_what_a_cascade_spared_on_the_way_is_stored(tmp_path: Path):
+    config = replace(CONFIG, verifier="cascade(2 of fake, fake:3)")
+    run(config, tmp_path)
+    for request in read_run(tmp_path).requests:
+        found = search_one(config, Request(id=request.id, text=request.text))
+        assert request.chosen.cost.spared_calls == found.cost.spared_calls > 0
+        assert request.chosen.cost.spared_seconds > 0
+
+
+def test_a_run_that_keeps_winners_only_is_no_measure(tmp_path: Path):
+    run(CONFIG, tmp_path)
+    with pytest.raises(ConfigError, match="best-of-n"):
+        calibrate(tmp_path, tmp_path / "scales.json")
+    assert not (tmp_path / "scales.json").exists()
+
+
 def test_then_counts_as_selecting(tmp_path: Path):
     run(replace(CONFIG, then="fake:2", judge=("fake:2", "fake:4")), tmp_path)
     results = read_run(tmp_path)
@@ -122,8 +152,10 @@ def test_mistakes_are_found_before_anything_is_made(tmp_path: Path, change, mess
 
 
 def test_folders_say_how_the_budget_was_spent():
-    assert default_folder(CONFIG).name == "mini-fake-beam-step-0.2-expand-3-keep-2"
+    assert default_folder(CONFIG).name == "mini-fake-beam-step-0.2-expand-3-keep-2-n4"
     assert default_folder(replace(CONFIG, strategy="best-of-n")).name == "mini-fake-n4"
     limited = replace(CONFIG, strategy="best-of-n", budget="9e3-tokens")
-    assert default_folder(limited).name == "mini-fake-best-of-n-9e3-tokens"
+    assert default_folder(limited).name == "mini-fake-best-of-n-n4-9e3-tokens"
+    then = replace(CONFIG, then="asr:base")
+    assert default_folder(then).name == "mini-fake-beam-step-0.2-expand-3-keep-2-n4-then-asr-base"
     assert load_strategy(BEAM, sampling=sampling_of(CONFIG), run_seed=0)
