@@ -104,7 +104,12 @@ def run_command(
 
 
 def default_folder(config: RunConfig) -> Path:
-    """runs/SUITE-SYNTH-nN, or -STRATEGY-BUDGET where that is not all, in characters that any file system takes."""
-    spent = f"n{config.n}" if is_whole_pool(config) else f"{config.strategy}-{config.budget}".rstrip("-")
-    name = f"{config.suite}-{config.synth}-{spent}"
+    """runs/SUITE-SYNTH-nN, or -STRATEGY-nN-then-RULE-BUDGET where that is not all, in characters of any file system.
+
+    N is part of every name: which strategies use it is their own business.
+    """
+    spent = [f"n{config.n}"]
+    if not is_whole_pool(config):
+        spent = [config.strategy, *spent, *([f"then-{config.then}"] if config.then else []), config.budget]
+    name = "-".join(filter(None, [config.suite, config.synth, *spent]))
     return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
