@@ -1,6 +1,7 @@
-"""Early rejection: N samples are begun, judged after a second, and only the best go on to the end.
+"""Early rejection: N samples are begun, judged after two seconds, and only the best go on to the end.
 
-Best-of-N for less: what is dropped costs its beginning alone.
+Best-of-N for less: what is dropped costs its beginning alone. Where the
+verifier cannot tell anything yet, all go on.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class EarlyRejection:
     sampling: Sampling
     run_seed: int = 0
     then: Verifier | None = None
-    after: float = 1.0
-    """Seconds of speech that are heard before candidates are dropped."""
+    after: float = 2.0
+    """Seconds of speech that are heard before candidates are dropped; `speaker` needs 1.5."""
     share: float = 0.5
     """Part of the candidates that goes on; one at least."""
 

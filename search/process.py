@@ -203,7 +203,9 @@ class _Batch:
 
     def _go_on(self, hunt: Hunt, decision: int, is_guided: bool) -> None:
         """Decide who goes on, and how often."""
-        kept = self._kept(hunt, decision) if is_guided else hunt.beams
+        # Nothing is known yet: to drop beams would be blind, to expand them would make more of the same.
+        waits = is_guided and all(beam.is_undecided for beam in hunt.beams)
+        kept = self._kept(hunt, decision) if is_guided and not waits else hunt.beams
         over, live = [b for b in kept if b.is_over], [b for b in kept if not b.is_over]
         ended = [beam for beam in over if not beam.has_failed]
         if self._budget.share(hunt.cost) >= 1.0:
@@ -211,7 +213,7 @@ class _Batch:
                 beam.is_over = True
             hunt.beams = ended or live or over
             return
-        copies = self._guidance.expand if decision + 1 < self._guidance.decisions else 1
+        copies = self._guidance.expand if decision + 1 < self._guidance.decisions and not waits else 1
         expanded = [replace(beam) for _ in range(copies) for beam in live]
         hunt.beams = over + affordable(hunt, expanded, self._budget, self._guidance.step_seconds, has_ended=bool(ended))
 

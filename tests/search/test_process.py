@@ -15,6 +15,7 @@ from search.rule_text import parse_rule
 from tts_eval import seeds
 from tts_eval.errors import ConfigError, StoreError, SynthesisError, WeightsError
 from tts_eval.types import Failure, FailureKind, FinishReason, Request
+from verifiers.speaker import PARTIAL_SECONDS
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(3)]
 ONE = Budget(candidates=1)
@@ -155,7 +156,7 @@ def test_company_order_and_repetition_change_nothing():
 
 
 def test_undecided_beams_are_not_dropped_for_it():
-    """r0's first beam is undecided while it is guided; of r1 all are: then every beam goes on."""
+    """r0's first beam is undecided while it is guided; of r1 all are: then every beam that was begun goes on."""
 
     class Shy(Worth):
         def _one(self, item):
@@ -164,7 +165,32 @@ def test_undecided_beams_are_not_dropped_for_it():
 
     undecided, shy = hunt(beam(expand=2, keep="3", until=9 * STEP), REQUESTS[:2], verifier=Shy())
     assert any(np.array_equal(c.tokens, single("r0", 0)) for c in undecided.candidates)
-    assert [c.tokens.tolist() for c in shy.candidates] == [single("r1", i).tolist() for i in range(3)]
+    assert [c.tokens.tolist() for c in shy.candidates] == [single("r1", i).tolist() for i in range(6)]
+
+
+@pytest.mark.parametrize("strategy", [beam(expand=3, keep="2"), beam(DiverseTrees, trees=2, expand=3)])
+def test_a_search_waits_until_something_is_decided(strategy):
+    """Undecided below 6 tokens, at the first decision: the 6 beams go on as they are, and compete at the second."""
+
+    class Late(Worth):
+        def _one(self, item):
+            self.undecided = len(item.candidate.tokens) < 6
+            return super()._one(item)
+
+    synthesizer = Planted()
+    (late,) = hunt(strategy, REQUESTS[:1], synthesizer, Late())
+    assert synthesizer.generations[0].rows == [6, 6, 6, 6]
+    said = [single("r0", index) for index in range(6)]
+    trees = [[0, 2, 4], [1, 3, 5]] if isinstance(strategy, DiverseTrees) else [range(6)]
+    kept = [i for tree in trees for i in sorted(tree, key=lambda i: -said[i][:6].mean())[: 2 // len(trees)]]
+    assert {tuple(c.tokens[:6]) for c in late.candidates} <= {tuple(said[i][:6]) for i in kept}
+
+
+def test_early_rejection_drops_nothing_that_could_not_be_judged():
+    strategy = EarlyRejection(sampling=SAMPLING, after=3 * STEP, share=0.25)
+    (result,) = hunt(strategy, REQUESTS[:1], verifier=Worth(undecided=True), budget=Budget(candidates=8))
+    assert len(result.candidates) == 8
+    assert EarlyRejection(sampling=SAMPLING).after > PARTIAL_SECONDS
 
 
 def test_a_finished_beam_stays_in_competition_and_is_not_said_again():
