@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from benchmarks.searches import search_and_store
 from benchmarks.suite import Suite, load_suite, suites
@@ -35,7 +35,7 @@ from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
-from tts_eval.types import Item, Request, StepSynthesizer, Synthesizer, Verifier
+from tts_eval.types import Item, Request, Synthesizer, Verifier, as_step_synthesizer
 from verifiers import load_verifier, verifiers
 
 logger = logging.getLogger(__name__)
@@ -195,8 +195,7 @@ def _unheard(_: int) -> None:
 
 
 def _stored_synthesizer(synthesizer: Synthesizer, store: RunStore, advance: Advance) -> StoredSynthesizer:
-    if hasattr(synthesizer, "begin"):
-        steps = cast(StepSynthesizer, synthesizer)
+    if steps := as_step_synthesizer(synthesizer):
         return StoredStepSynthesizer(steps, store, SerialExecutor(), batch=BATCH, advance=advance)
     return StoredSynthesizer(synthesizer, store, SerialExecutor(), batch=BATCH, advance=advance)
 

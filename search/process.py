@@ -17,7 +17,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from search.beams import Beam, Guidance, Hunt, affordable, model_steps, number_rows
 from search.budget import Budget
@@ -40,12 +39,13 @@ from tts_eval.types import (
     StepSynthesizer,
     Synthesizer,
     Verifier,
+    as_step_synthesizer,
 )
 
 logger = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
-"""Beams that are generated and judged together; bounds memory, and lets requests share calls."""
+"""Beams that are judged together at most; bounds the audio in memory, and lets requests share calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,8 @@ class ProcessSearch:
             ConfigError: the synthesizer has no steps, or the verifier cannot judge what is not finished.
         """
         steps = checked(synthesizer, verifier)
-        for chunk in batched(requests, max(ROWS_AT_ONCE // (self.guidance.width * self.guidance.trees), 1)):
+        rows = min(ROWS_AT_ONCE, steps.most_rows)
+        for chunk in batched(requests, max(rows // (self.guidance.width * self.guidance.trees), 1)):
             yield from self._found(chunk, steps, verifier, budget)
 
     def _found(
@@ -234,7 +235,8 @@ def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
         ConfigError: it has none, or the verifier cannot judge what is not finished.
     """
     problems = []
-    if not hasattr(synthesizer, "begin"):  # the one place where a capability is asked for instead of declared
+    steps = as_step_synthesizer(synthesizer)
+    if steps is None:
         problems.append(
             f"Synthesizer '{synthesizer.name}' does not work step by step, so nothing can be judged on the way. "
             "Use an autoregressive one (llasa), or a strategy for finished candidates (best-of-n)."
@@ -244,9 +246,9 @@ def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
             f"Verifier '{verifier.judge}' cannot judge unfinished speech. Guide with one that can (asr, speaker, "
             "quality), and give this one as --then."
         )
-    if problems:
+    if problems or steps is None:
         raise ConfigError(problems)
-    return cast(StepSynthesizer, synthesizer)
+    return steps
 
 
 def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Candidate, bool]] | None = None) -> None:

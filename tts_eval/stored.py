@@ -134,6 +134,7 @@ class StoredStepSynthesizer(StoredSynthesizer):
     ) -> None:
         super().__init__(synthesizer, store, executor, batch=batch, advance=advance)
         self.step_seconds = synthesizer.step_seconds
+        self.most_rows = synthesizer.most_rows
         self.begin = synthesizer.begin
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
@@ -289,6 +289,11 @@ class StepSynthesizer(Synthesizer, Protocol):
         """
         ...
 
+    @property
+    def most_rows(self) -> int:
+        """Rows that it wants to work on at a time; one request that needs more may begin all the same."""
+        ...
+
     def begin(self, jobs: Sequence[Job]) -> Generation:
         """A generation whose row i is `jobs[i]`.
 
@@ -296,6 +301,14 @@ class StepSynthesizer(Synthesizer, Protocol):
             SynthesisError: one of them cannot be made; nothing has been generated.
         """
         ...
+
+
+def as_step_synthesizer(synthesizer: Synthesizer) -> StepSynthesizer | None:
+    """The synthesizer as one with steps; None where it has none.
+
+    The one place where a capability is asked for instead of declared.
+    """
+    return cast(StepSynthesizer, synthesizer) if hasattr(synthesizer, "begin") else None
 
 
 class Verifier(Protocol):

@@ -35,7 +35,7 @@ class Line:
 class Planted:
     """`length` tokens per row, or what the request's metadata says."""
 
-    name, revision, step_seconds = "planted", "1", STEP
+    name, revision, step_seconds, most_rows = "planted", "1", STEP, 256
 
     def __init__(self, length: int = 12, flops: float | None = None) -> None:
         self.length, self.flops = length, flops

@@ -112,6 +112,15 @@ def test_calls_grow_with_steps_not_with_beams_or_requests():
         assert synthesizer.begun == [len(requests) * 4 * int(keep)]
 
 
+@pytest.mark.parametrize(("most", "begun"), [(256, [24]), (20, [16, 8]), (8, [8, 8, 8]), (1, [8, 8, 8])])
+def test_requests_share_a_generation_as_far_as_the_synthesizer_has_rows(most, begun):
+    synthesizer = Planted()
+    synthesizer.most_rows = most
+    found = hunt(beam(expand=4, keep="2"), synthesizer=synthesizer)
+    assert synthesizer.begun == begun
+    assert [tokens(r) for r in found] == [tokens(r) for r in hunt(beam(expand=4, keep="2"))]
+
+
 def test_dropped_rows_leave_at_once():
     synthesizer = Planted()
     hunt(beam(PartialPrm, expand=8, keep="2", until=3 * STEP), synthesizer=synthesizer)

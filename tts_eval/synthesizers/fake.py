@@ -35,6 +35,7 @@ class FakeSynthesizer:
     name = "fake"
     revision = "1"
     step_seconds = WORD_SECONDS
+    most_rows = 256
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job. Raises for a request marked `fake: raise`."""

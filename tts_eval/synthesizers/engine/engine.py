@@ -3,7 +3,8 @@
 Each request's prompt goes through the model once; its keys and values are copied to all rows of
 the request. `generate` splits what does not fit, and when the memory runs out all the same, it
 halves the batch, remembers that, and goes on.
-Not handled: memory that runs out inside a generation that a search holds; give it fewer rows.
+Not handled: memory that runs out inside a generation that a search holds. The search begins again with
+half of the requests; where one of them is too much, give it fewer beams.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class Engine:
     def device(self) -> torch.device:
         """Where the model is."""
         return self.transformer.device
+
+    @property
+    def most_rows(self) -> int:
+        """Rows of one batch, where the memory holds as many."""
+        return self._most_rows or MOST_ROWS.get(self.device.type, MOST_ROWS["cpu"])
 
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Embeddings [T, width] of a prompt's tokens."""
@@ -139,7 +145,7 @@ class Engine:
 
     def _batch_size(self, starts: Sequence[Start]) -> int:
         """How many of the first starts fit together."""
-        ceiling = self._most_rows or MOST_ROWS.get(self.device.type, MOST_ROWS["cpu"])
+        ceiling = self.most_rows
         per_position = KVCache.bytes_per_position(self.transformer.shape, self.transformer.dtype)
         memory = self._memory()
         longest_prompt = longest = 0

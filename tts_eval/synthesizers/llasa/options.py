@@ -3,7 +3,8 @@
 SOURCE is a checkpoint folder or a name on the Hugging Face hub. Keys: `device` (cpu, cuda, cuda:1;
 default cuda where there is one), `dtype` (default float32 on a CPU, bfloat16 on a GPU), `codec` (folder
 or hub name, `@REVISION` too), `chunk` (on: long texts are cut at sentence ends), `rows` (most rows
-of a batch; default what the memory holds).
+of a batch; default what the memory holds. A search gives a batch as many requests as fit; the beams of
+one request are never parted, so a search wider than `rows` exceeds it).
 """
 
 from __future__ import annotations

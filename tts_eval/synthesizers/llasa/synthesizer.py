@@ -64,6 +64,11 @@ class LlasaSynthesizer:
         self._frame_seconds = loaded.engine.codec.hop / loaded.engine.codec.rate
         self.step_seconds = 1.0 / (1.0 / self._frame_seconds + loaded.format.heard_per_second)
 
+    @property
+    def most_rows(self) -> int:
+        """Rows of one batch: the option, or what the memory turned out to hold."""
+        return self._engine.most_rows
+
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; a request that cannot be said gives failed candidates."""
         parts: list[list[Start] | TTSEvalError] = []

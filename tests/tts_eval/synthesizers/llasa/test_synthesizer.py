@@ -240,7 +240,9 @@ def test_weights_and_settings_are_part_of_the_revision(llasa, checkpoint, tmp_pa
 
 def test_few_rows_at_a_time_say_the_same(llasa, checkpoint, requests, jobs_for):
     jobs = jobs_for(requests, 3)
-    assert tokens(load(checkpoint, ",rows=2").generate(jobs)) == tokens(llasa.generate(jobs))
+    few = load(checkpoint, ",rows=2")
+    assert tokens(few.generate(jobs)) == tokens(llasa.generate(jobs))
+    assert (few.most_rows, llasa.most_rows) == (2, 32)
 
 
 def test_half_precision_speaks(checkpoint, requests, jobs_for):
