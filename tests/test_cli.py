@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reports.read_run import read_run
 from search.strategy import SearchResult
 from tts_eval import weights
 from tts_eval.audio import Clip, read_audio, write_audio
@@ -219,6 +220,28 @@ def test_synth_is_reproducible_and_listens_to_its_flags(tmp_path: Path):
     assert sha("--seed", 1) != same
     assert sha("--temperature", 0.2) != same
     assert sha("--max-seconds", 0.1) != same
+
+
+GUIDED = [*FAKE, "--strategy", "beam:step=0.2,expand=2,keep=4"]
+
+
+def test_synth_chooses_by_then_and_keeps_its_budget(tmp_path: Path):
+    def record(*flags: object) -> dict:
+        return last_json(cli("synth", "one two three four", *GUIDED, "-o", "x.wav", "--json", *flags, cwd=tmp_path))
+
+    free, other, poor = record(), record("--then", "fake:9"), record("--budget", "9-tokens")
+    assert other["selection_scores"] != free["selection_scores"]
+    assert len(poor["selection_scores"]) < len(free["selection_scores"]) == 4
+
+
+def test_run_chooses_by_then_and_keeps_its_budget(tmp_path: Path):
+    flags = [*GUIDED, "--judge", "fake:2", "--limit", 2, "--then", "fake:9", "--budget", "30-tokens"]
+    result = cli("run", *flags, "--out", "run", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert last_json(result)["metrics"]["fake:9#stray"]["selected_on"] is True
+    results = read_run(tmp_path / "run")
+    assert "then fake:9" in results.strategy and "30-tokens" in results.strategy
+    assert all(request.chosen.cost.tokens <= 34 for request in results.requests)
 
 
 def test_synth_that_cannot_speak_fails_and_keeps_the_old_file(tmp_path: Path):

@@ -235,6 +235,21 @@ def test_lookahead_judges_the_future_and_keeps_the_past():
     assert [len(branch.advances) for branch in synthesizer.generations[0].branches] == [1]
 
 
+@pytest.mark.parametrize(
+    "strategy", [beam(DiverseTrees, trees=1, expand=8), beam(ParticleSearch, particles=8, tau=1e-3)]
+)
+def test_every_guided_search_looks_ahead_and_lets_go(strategy):
+    """One decision that sees to the end goes on with the best of N, and without a look ahead it does not."""
+    best = [max((single(r.id, index) for index in range(8)), key=np.mean)[:3].tolist() for r in REQUESTS]
+    once = replace(strategy, until=3 * STEP)
+    synthesizer = Planted()
+    assert [tokens(r)[:3] for r in hunt(replace(once, lookahead=9 * STEP), synthesizer=synthesizer)] == best
+    assert [tokens(r)[:3] for r in hunt(once)] != best
+    rows = synthesizer.generations[0].rows
+    assert len(rows) == 2 and rows[1] in (3, 24)  # one tree's beam, or as many particles
+    assert [tokens(r) for r in hunt(strategy)] != [tokens(r) for r in hunt(once)]
+
+
 def test_early_rejection_ends_what_began_well():
     strategy = EarlyRejection(sampling=SAMPLING, after=3 * STEP, share=0.25)
     synthesizer = Planted()
@@ -263,13 +278,20 @@ def test_particles_multiply_in_proportion_to_their_weights():
     assert np.mean([c.tokens[0] > 0.5 for c in pulled.candidates]) > 0.99
 
 
-def test_then_chooses_among_what_is_left():
-    guided = hunt(beam(expand=3, keep="4"))
-    judge = Worth(lower_is_better=True)
-    other = hunt(beam(expand=3, keep="4", then=judge))
+@pytest.mark.parametrize(
+    "strategy",
+    [beam(expand=3, keep="4"), beam(DiverseTrees, trees=4, expand=2), beam(ParticleSearch, particles=6),
+     EarlyRejection(sampling=SAMPLING, after=3 * STEP)],
+)  # fmt: skip
+def test_then_chooses_among_what_is_left(strategy):
+    budget = Budget(candidates=8)
+    guided = hunt(strategy, budget=budget)
+    judge = Opposite()
+    other = hunt(replace(strategy, then=judge), budget=budget)
+    assert [tokens(r) for r in guided] != [tokens(r) for r in other]
     for a, b in zip(guided, other, strict=True):
         assert [c.tokens.tolist() for c in a.candidates] == [c.tokens.tolist() for c in b.candidates]
-        assert b.chosen.tokens.mean() == max(c.tokens.mean() for c in b.candidates)
+        assert b.chosen.tokens.mean() == min(c.tokens.mean() for c in b.candidates)
     assert len(judge.heard) == 1
     assert not any(item.partial for item in judge.heard[0])
 
@@ -290,6 +312,14 @@ def test_a_budget_below_one_sample_cuts_it_and_says_so():
     (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], budget=Budget(candidates=1, tokens=6))
     assert result.cost.tokens == 6
     assert result.chosen.finish is FinishReason.LENGTH
+
+
+class Opposite(Worth):
+    """Likes what `Worth` does not."""
+
+    def _one(self, item):
+        score = super()._one(item)
+        return replace(score, value=-score.value)
 
 
 class FirstEndsEarly(Planted):

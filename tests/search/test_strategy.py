@@ -1,7 +1,8 @@
 import math
+from dataclasses import replace
 
 import pytest
-from planted import SAMPLING, Worth
+from planted import SAMPLING, Planted, Worth
 
 from search.adaptive import AdaptiveBestOfN
 from search.beam import BeamSearch
@@ -9,6 +10,7 @@ from search.budget import Budget, parse_budget
 from search.partial_prm import PartialPrm
 from search.strategy import load_strategy, strategies
 from tts_eval.errors import ConfigError, UnknownNameError
+from tts_eval.types import Request
 
 
 def load(spec: str, **settings):
@@ -26,6 +28,21 @@ def test_options_reach_the_strategy():
 @pytest.mark.parametrize("name", [entry.name for entry in strategies])
 def test_every_strategy_loads_with_its_defaults(name):
     assert load(name).sampling == SAMPLING
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in strategies])
+def test_every_strategy_follows_its_run_seed(name):
+    class Heard(Worth):
+        def _one(self, item):
+            return replace(super()._one(item), details={"transcript": "x"})
+
+    def said(seed: int) -> list[list[float]]:
+        strategy = load_strategy(name, sampling=SAMPLING, run_seed=seed)
+        (result,) = strategy.search([Request(id="r", text="x")], Planted(), Heard(), Budget(candidates=4))
+        return [candidate.tokens.tolist() for candidate in result.candidates]
+
+    assert said(0) == said(0)
+    assert said(0)[0] != said(1)[0]
 
 
 def test_every_mistake_is_named_at_once():
