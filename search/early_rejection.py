@@ -10,9 +10,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from search.beam import amiss
 from search.beams import Guidance, best
 from search.budget import Budget
+from search.guided import amiss
 from search.process import ProcessSearch
 from search.strategy import SearchResult
 from tts_eval.errors import ConfigError

@@ -16,37 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.beam import amiss
-from search.beams import Beam, Guidance, decisions_within
+from search.beams import Beam
 from search.budget import Budget
-from search.process import ProcessSearch
+from search.guided import GuidedSearch
 from search.strategy import SearchResult, require_absolute
-from tts_eval.errors import ConfigError
-from tts_eval.types import Request, Sampling, Synthesizer, Verifier
+from tts_eval.types import Request, Synthesizer, Verifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ParticleSearch:
+class ParticleSearch(GuidedSearch):
     """Particles that multiply where the score rises."""
 
-    sampling: Sampling
-    run_seed: int = 0
-    then: Verifier | None = None
     particles: int = 16
     tau: float = 0.1
     """Rise of the score that makes a particle e times as likely to go on."""
-    step: float = 0.5
-    """Seconds of speech between two decisions."""
-    until: float = 0.0
-    """Seconds of speech that are guided; 0 guides to the end."""
-    lookahead: float = 0.0
-    """Judge a particle by what it would say so many seconds later."""
-
-    def __post_init__(self) -> None:
-        if problems := amiss(
-            particles=self.particles, tau=self.tau, step=self.step, until=self.until, lookahead=self.lookahead
-        ):
-            raise ConfigError(problems)
 
     def search(
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
@@ -57,15 +40,10 @@ class ParticleSearch:
             ConfigError: the verifier's scores are places among siblings, which neither rise nor fall.
         """
         require_absolute(verifier, "smc")
-        guidance = Guidance(
-            step_seconds=self.step,
-            decisions=decisions_within(self.until, self.step),
-            width=self.particles,
+        return self._hunt(
+            requests, synthesizer, verifier, budget, width=self.particles,
             keep=lambda pool, decision, random: resample(pool, self.tau, random),
-            lookahead_seconds=self.lookahead,
-        )
-        engine = ProcessSearch(guidance=guidance, sampling=self.sampling, run_seed=self.run_seed, then=self.then)
-        return engine.search(requests, synthesizer, verifier, budget)
+        )  # fmt: skip
 
 
 def resample(pool: Sequence[Beam], tau: float, random: np.random.Generator) -> list[int]:
