@@ -23,7 +23,7 @@ from search.outcome import OutcomeVerifier
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule, parse_rule
 from search.selection import Rule
-from search.strategy import SearchResult, load_strategy, require_then, strategies
+from search.strategy import SearchResult, check_rule, load_strategy, require_then, strategies
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
 from tts_eval.execution import SerialExecutor, batched
@@ -158,7 +158,7 @@ def load_parts(config: RunConfig) -> Parts:
 
 
 def _check_names(config: RunConfig) -> None:
-    rules = [parse_rule(text) for text in (config.verifier, config.then) if text]
+    rules = [parse_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
     named: list[tuple[Registry[Any], str]] = [
         (suites, config.suite),
         (synthesizers, config.synth),
@@ -175,6 +175,7 @@ def _check_names(config: RunConfig) -> None:
         raise ConfigError(list(dict.fromkeys(problems)))
     parse_budget(config.budget, config.n)
     load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed)
+    check_rule(config.strategy, rules[0])
     if config.then:
         require_then(config.strategy)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptiveBestOfN:
     """Best-of-N that stops when it no longer pays."""
+
+    needs_absolute: ClassVar[bool] = True
 
     sampling: Sampling
     run_seed: int = 0

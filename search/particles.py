@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -26,6 +27,8 @@ from tts_eval.types import Request, Synthesizer, Verifier
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParticleSearch(GuidedSearch):
     """Particles that multiply where the score rises."""
+
+    needs_absolute: ClassVar[bool] = True
 
     particles: int = 16
     tau: float = 0.1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from search.budget import Budget
 from search.rounds import Pool, RoundSearch
@@ -21,6 +22,8 @@ from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
     """The first candidate that passes; the best one where none does."""
+
+    needs_absolute: ClassVar[bool] = True
 
     sampling: Sampling
     run_seed: int = 0

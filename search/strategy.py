@@ -9,6 +9,7 @@ from typing import Protocol
 
 from search.budget import Budget
 from search.options import parse_options
+from search.selection import Rule
 from tts_eval.errors import ConfigError
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Candidate, Cost, Request, Sampling, Score, Synthesizer, Verifier
@@ -46,7 +47,8 @@ class StrategyFactory(Protocol):
     """Makes a strategy from the settings that all of them share, and options of its own.
 
     Options are keyword parameters whose defaults are of type int, float or str. A strategy that guides
-    unfinished candidates also takes `then`, the verifier that chooses among the finished ones.
+    unfinished candidates also takes `then`, the verifier that chooses among the finished ones. One that reckons
+    with scores, instead of comparing them, says `needs_absolute` and calls `require_absolute`.
     """
 
     def __call__(self, *, sampling: Sampling, run_seed: int) -> Strategy:
@@ -109,12 +111,27 @@ def require_absolute(verifier: Verifier, name: str) -> None:
         ConfigError: the verifier compares a candidate with its siblings, or ranks by several steps.
     """
     if not is_absolute(verifier):
-        raise ConfigError(
-            [
-                f"Strategy '{name}' reckons with scores of clips, but '{verifier.judge}' gives places among siblings. "
-                "Use one metric (--verifier asr:tiny.en#wer) or stored scales (z(..., FILE), see 'tts-eval calibrate')."
-            ]
-        )
+        raise _places(name, verifier.judge)
+
+
+def check_rule(spec: str, rule: Rule) -> None:
+    """The same of a rule whose verifiers are not loaded yet.
+
+    Raises:
+        ConfigError: the strategy of `spec` needs scores, and the rule gives places.
+    """
+    name = parse_spec(spec).name
+    if getattr(strategies.load(name), "needs_absolute", False) and not rule.is_absolute:
+        raise _places(name, rule.text)
+
+
+def _places(name: str, rule: str) -> ConfigError:
+    return ConfigError(
+        [
+            f"Strategy '{name}' reckons with scores of clips, but '{rule}' gives places among siblings. "
+            "Use one metric (--verifier asr:tiny.en#wer) or stored scales (z(..., FILE), see 'tts-eval calibrate')."
+        ]
+    )
 
 
 def merits(scores: Sequence[Score], verifier: Verifier) -> list[float | None]:

@@ -14,7 +14,7 @@ from rich.table import Table
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
-from search.strategy import SearchResult, load_strategy, require_then
+from search.strategy import SearchResult, check_rule, load_strategy, require_then
 from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
@@ -115,7 +115,8 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
     budget = parse_budget(config.budget, config.n)
     if config.then:
         require_then(config.strategy)
-    rules = [load_rule(text) for text in (config.verifier, config.then) if text]
+    rules = [load_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
+    check_rule(config.strategy, rules[0])
     loaded = {spec: load_verifier(spec) for rule in rules for spec in rule.verifiers}
     outcome, *then = [selecting_verifier(rule, loaded) for rule in rules]
     strategy = load_strategy(
