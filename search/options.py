@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from tts_eval.errors import ConfigError
+from tts_eval.key_values import parse_key_values
 
 Value = int | float | str
 
@@ -18,34 +17,18 @@ def parse_options(argument: str, factory: Callable[..., Any], spec: str) -> dict
     Raises:
         ConfigError: unknown keys (with the close matches), keys given twice and wrong values, all of them.
     """
-    known: dict[str, Value] = {
-        name: parameter.default
+    kinds = {
+        name: type(parameter.default)
         for name, parameter in inspect.signature(factory).parameters.items()
         if isinstance(parameter.default, Value) and name != "run_seed"
     }
-    problems: list[str] = []
-    options: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in argument.split(","))):
-        key, equals, text = (piece.strip() for piece in part.partition("="))
-        if not equals:
-            problems.append(f"Strategy '{spec}': '{part}' is not KEY=VALUE.")
-        elif key not in known:
-            matches = difflib.get_close_matches(key, list(known), n=1)
-            hint = f"Did you mean '{matches[0]}'?" if matches else f"It has: {', '.join(known) or 'none'}."
-            problems.append(f"Strategy '{spec}' has no option '{key}'. {hint}")
-        elif key in options:
-            problems.append(f"Strategy '{spec}' sets '{key}' more than once; keep one of them.")
-        else:
-            options[key] = _convert(text, known[key], f"Strategy '{spec}': {key}", problems)
-    if problems:
-        raise ConfigError(problems)
-    return options
 
+    def problem_of(key: str, value: str) -> str:
+        try:
+            kinds[key](value)
+        except ValueError:
+            return f"expected {'a whole number' if kinds[key] is int else 'a number'}"
+        return ""
 
-def _convert(text: str, default: Value, label: str, problems: list[str]) -> Value:
-    kind = type(default)
-    try:
-        return kind(text)
-    except ValueError:
-        problems.append(f"{label} is '{text}'; expected {'a whole number' if kind is int else 'a number'}.")
-        return default
+    values = parse_key_values(argument.split(","), list(kinds), spec, problem_of)
+    return {key: kinds[key](value) for key, value in values.items()}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tts_eval.errors import ConfigError
 from tts_eval.hub import Source
+from tts_eval.key_values import parse_key_values
 
 
 class ModelSpec(NamedTuple):
@@ -29,23 +30,15 @@ def parse_model_spec(verifier: str, argument: str, keys: Mapping[str, str], exam
         example: A right argument with its verifier, for messages.
 
     Raises:
-        ConfigError: unknown or impossible settings; all of them are listed.
+        ConfigError: unknown, repeated or impossible settings; all of them are listed.
     """
-    model, *settings = (part.strip() for part in argument.split(","))
-    values: dict[str, str] = {}
-    problems = []
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if key not in keys:
-            close = difflib.get_close_matches(key, keys, n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Expected one of: {', '.join(keys)}."
-            problems.append(f"Unknown option '{key}' in '{verifier}:{argument}'. {hint} For example {example}.")
-        elif not re.fullmatch(keys[key], value):
-            problems.append(f"{key} is '{value}' in '{verifier}:{argument}'; for example {example}.")
-        values[key] = value
-    if problems:
-        raise ConfigError(problems)
-    return ModelSpec(model, values)
+    model, *settings = argument.split(",")
+
+    def problem_of(key: str, value: str) -> str:
+        return "" if re.fullmatch(keys[key], value) else f"for example {example}"
+
+    values = parse_key_values(settings, list(keys), f"{verifier}:{argument}", problem_of)
+    return ModelSpec(model.strip(), values)
 
 
 def hub_source(verifier: str, model: str, known: Sequence[str], example: str) -> Source:

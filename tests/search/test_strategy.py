@@ -53,7 +53,7 @@ def test_every_mistake_is_named_at_once():
     assert "a whole number" in expand
     assert "not KEY=VALUE" in keep
     assert "more than once" in until
-    assert "no option 'run_seed'" in seed
+    assert "Unknown option 'run_seed'" in seed
     with pytest.raises(UnknownNameError, match="'beam'"):
         load("beem")
 

@@ -161,6 +161,11 @@ def test_all_wrong_options_are_named_at_once():
     assert len(caught.value.problems) == 2
 
 
+def test_a_setting_that_is_given_twice_is_refused():
+    with pytest.raises(ConfigError, match="sets 'device' more than once"):
+        parse_options("ecapa,device=cpu,device=cuda")
+
+
 @pytest.mark.parametrize("argument", ["", "ge2e"])
 def test_missing_weights_name_the_command(argument, monkeypatch, tmp_path):
     monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))

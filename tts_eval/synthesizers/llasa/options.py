@@ -9,7 +9,6 @@ one request are never parted, so a search wider than `rows` exceeds it).
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from pathlib import Path
 from tts_eval.devices import DEVICES
 from tts_eval.errors import ConfigError
 from tts_eval.hub import Source
+from tts_eval.key_values import parse_key_values
 
 DTYPES = ("float32", "bfloat16", "float16")
 EXAMPLE = "llasa:HKUSTAudio/Llasa-1B@main,device=cuda,dtype=bfloat16"
@@ -52,21 +52,21 @@ def parse_options(
     Where NAME has a `folder` of its own, the argument names no source.
 
     Raises:
-        ConfigError: no source, or unknown or impossible options; all of them are listed.
+        ConfigError: no source, or unknown, repeated or impossible options; all of them are listed.
     """
     parts = [part.strip() for part in argument.split(",")]
-    source, *settings = parts if folder is None else [str(folder), *filter(None, parts)]
+    source, *settings = parts if folder is None else [str(folder), *parts]
+
+    def problem_of(key: str, value: str) -> str:
+        is_right, expected = _KEYS[key]
+        return "" if is_right(value) else f"expected {expected}"
+
     problems = [] if source else [f"Synthesizer '{name}' needs a checkpoint: {EXAMPLE}."]
     values: dict[str, str] = {}
-    for setting in settings:
-        key, _, value = setting.partition("=")
-        if key not in keys:
-            matches = difflib.get_close_matches(key, keys, n=1)
-            hint = f"Did you mean '{matches[0]}'?" if matches else f"Expected one of: {', '.join(keys)}."
-            problems.append(f"Unknown option '{key}' in '{name}:{argument}'. {hint}")
-        elif not _KEYS[key][0](value):
-            problems.append(f"{key} is '{value}' in '{name}:{argument}'; expected {_KEYS[key][1]}.")
-        values[key] = value
+    try:
+        values = parse_key_values(settings, keys, f"{name}:{argument}", problem_of)
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     return LlasaOptions(

@@ -36,3 +36,12 @@ def test_all_mistakes_are_listed():
     assert "rows is '0'" in text
     assert "chunk is 'yes'" in text
     assert "Unknown option 'speed'" in text and "Expected one of: codec" in text
+
+
+def test_an_option_is_given_once_and_with_a_value():
+    with pytest.raises(ConfigError) as caught:
+        parse_options("a/b,rows=2,rows=3,chunk,device=cpu")
+    assert caught.value.problems == (
+        "'llasa:a/b,rows=2,rows=3,chunk,device=cpu' sets 'rows' more than once; keep one of them.",
+        "'chunk' in 'llasa:a/b,rows=2,rows=3,chunk,device=cpu' is not KEY=VALUE.",
+    )
