@@ -2,54 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import SAMPLING, STEP, Planted, Worth, drawn, single
+from hunting import REQUESTS, FirstEndsEarly, beam, beam_by_hand, hunt, tokens
+from planted import SAMPLING, STEP, Planted, Worth, single
 
 from search.beam import BeamSearch
 from search.budget import Budget
 from search.dvts import DiverseTrees
 from search.early_rejection import EarlyRejection
-from search.outcome import OutcomeVerifier
 from search.partial_prm import PartialPrm
 from search.particles import ParticleSearch
-from search.rule_text import parse_rule
-from tts_eval import seeds
-from tts_eval.errors import ConfigError, StoreError, SynthesisError, WeightsError
-from tts_eval.types import Failure, FailureKind, FinishReason, Request
+from tts_eval.types import FinishReason, Request
 from verifiers.speaker import PARTIAL_SECONDS
-
-REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(3)]
-ONE = Budget(candidates=1)
-
-
-def hunt(strategy, requests=REQUESTS, synthesizer=None, verifier=None, budget=ONE):
-    return list(strategy.search(requests, synthesizer or Planted(), verifier or Worth(), budget))
-
-
-def tokens(result) -> list[float]:
-    return result.chosen.tokens.tolist()
-
-
-def beam(kind=BeamSearch, **options):
-    return kind(sampling=SAMPLING, **({"step": 3 * STEP} | options))
-
-
-def beam_by_hand(request_id: str, expand: int, keep: int, step: int, length: int, guided: int = 10**6) -> np.ndarray:
-    """Beam search restated on bare arrays: (seed, tokens) pairs, sorted by their mean so far."""
-    pairs = [
-        (seed := seeds.candidate_seed(0, request_id, index), drawn(seed, length)) for index in range(keep * expand)
-    ]
-    for number, said in enumerate(range(step, length + step, step), start=1):
-        if number > guided:
-            break
-        pairs = sorted(pairs, key=lambda pair: -pair[1][:said].mean())[:keep]
-        if said < length and number < guided:
-            copies = [
-                (new := seeds.forked_seed(seed, number, copy), np.r_[said_so_far[:said], drawn(new, length)[said:]])
-                for copy in range(1, expand)
-                for seed, said_so_far in pairs
-            ]
-            pairs = pairs + copies
-    return max((pair[1] for pair in pairs), key=np.mean)
 
 
 @pytest.mark.parametrize(("expand", "keep"), [(4, 1), (3, 2), (1, 5), (2, 4)])
@@ -127,27 +90,6 @@ def test_dropped_rows_leave_at_once():
     (generation,) = synthesizer.generations
     assert generation.rows == [3 * 16, 3 * 2]
     assert generation.advances == [3 * 16, 3 * 2]
-
-
-@pytest.mark.parametrize(
-    "strategy",
-    [
-        beam(expand=3, keep="4"), beam(PartialPrm, expand=3, keep="2-4", until=6 * STEP),
-        beam(DiverseTrees, trees=2, expand=3), beam(ParticleSearch, particles=6),
-        beam(expand=2, keep="2", lookahead=0.2), EarlyRejection(sampling=SAMPLING, after=3 * STEP),
-    ],
-)  # fmt: skip
-def test_costs_are_all_that_was_spent(strategy):
-    synthesizer, verifier = Planted(flops=7.0), Worth()
-    requests = [*REQUESTS, Request(id="short", text="x", metadata={"length": "5"})]
-    results = hunt(strategy, requests, synthesizer, verifier, Budget(candidates=6))
-    spent = sum(generation.spent.tokens for generation in synthesizer.generations)
-    heard = sum(len(items) for items in verifier.heard)
-    assert sum(r.cost.tokens for r in results) == spent
-    assert sum(r.cost.flops for r in results) == pytest.approx(7.0 * spent)
-    assert sum(r.cost.generator_seconds for r in results) == pytest.approx(spent / 1000)
-    assert sum(r.cost.judgements for r in results) == heard
-    assert sum(r.cost.verifier_seconds for r in results) == pytest.approx(0.25 * heard)
 
 
 def test_company_order_and_repetition_change_nothing():
@@ -296,135 +238,9 @@ def test_then_chooses_among_what_is_left(strategy):
     assert not any(item.partial for item in judge.heard[0])
 
 
-@pytest.mark.parametrize("limit", [20, 40, 90, 150, 400])
-@pytest.mark.parametrize("strategy", [beam(expand=4, keep="4"), beam(ParticleSearch, particles=9),
-                                      beam(PartialPrm, expand=4, keep="4", until=6 * STEP)])  # fmt: skip
-def test_budgets_hold_and_are_used(strategy, limit):
-    """At most a step of what was alive above the limit, and everybody is heard to the end where that is affordable."""
-    for result in hunt(strategy, budget=Budget(candidates=1, tokens=limit)):
-        free = hunt(strategy, [result.request])[0].cost.tokens
-        assert result.cost.tokens <= limit + 3
-        assert result.cost.tokens >= min(limit, free) * 0.5
-        assert len(result.chosen.tokens) == 12
-
-
-def test_a_budget_below_one_sample_cuts_it_and_says_so():
-    (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], budget=Budget(candidates=1, tokens=6))
-    assert result.cost.tokens == 6
-    assert result.chosen.finish is FinishReason.LENGTH
-
-
 class Opposite(Worth):
     """Likes what `Worth` does not."""
 
     def _one(self, item):
         score = super()._one(item)
         return replace(score, value=-score.value)
-
-
-class FirstEndsEarly(Planted):
-    def _length(self, job):
-        return 4 if job.index == 0 else 12
-
-
-@pytest.mark.parametrize("limit", [16, 17, 20])
-def test_a_beam_that_failed_does_not_win_because_it_ended_within_the_budget(limit):
-    """After two steps of three beams 16 tokens are gone, one beam has ended, and two more steps cost 6."""
-
-    class NothingShort(Worth):
-        def _one(self, item):
-            score = super()._one(item)
-            failure = Failure(FailureKind.SILENT, "nothing") if len(item.candidate.tokens) == 4 else None
-            return replace(score, value=None, failure=failure) if failure else score
-
-    short = Request(id="r0", text="x")
-    (result,) = hunt(
-        beam(expand=1, keep="3"), [short], FirstEndsEarly(), NothingShort(), Budget(candidates=1, tokens=limit)
-    )
-    assert len(result.chosen.tokens) > 4
-    assert 16 <= result.cost.tokens <= limit + 3
-
-
-@pytest.mark.parametrize("rule", ["worth", "z(worth)"])
-def test_a_finished_beam_is_one_judgement_however_often_it_is_compared(rule):
-    """Of three beams one ends after 4 of 12 tokens: 3 + 3 + 2 + 2 clips, and 3 more for another verifier."""
-    for then, count in ((None, 10), (Worth(lower_is_better=True), 13)):
-        verifier = OutcomeVerifier(parse_rule(rule), {"worth": Worth()})
-        (result,) = hunt(beam(expand=1, keep="3", then=then), REQUESTS[:1], FirstEndsEarly(), verifier)
-        assert result.cost.judgements == count
-    heard = [len(items) for items in verifier._verifiers["worth"].heard]
-    assert heard == ([3, 3, 2, 2] if rule == "worth" else [3, 3, 3, 3])
-    assert result.cost.verifier_seconds == 0.25 * (sum(heard) + 3)
-
-
-def test_what_a_cascade_spares_on_the_way_is_counted():
-    """Of three unfinished beams the dear verifier hears the better two, four times."""
-    cheap, dear = Worth(), Worth()
-    guide = OutcomeVerifier(parse_rule("cascade(2 of cheap, dear)"), {"cheap": cheap, "dear": dear})
-    (result,) = hunt(beam(expand=1, keep="3"), REQUESTS[:1], verifier=guide)
-    assert [len(items) for items in dear.heard] == [2] * 4
-    assert (result.cost.spared_calls, result.cost.spared_seconds) == (4, 4 * 0.25)
-
-
-def test_budgets_in_flops_and_seconds_hold_too():
-    for budget in (Budget(candidates=1, flops=700.0), Budget(candidates=1, seconds=30.0)):
-        (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], Planted(flops=10.0), budget=budget)
-        assert 0.5 <= budget.share(result.cost) <= 1.6
-        assert len(result.chosen.tokens) == 12
-    with pytest.raises(ConfigError, match="counts no FLOPs"):
-        hunt(beam(), REQUESTS[:1], Planted(), budget=Budget(candidates=1, flops=9.0))
-
-
-@pytest.mark.parametrize(("fate", "message"), [("raise", "asked to fail"), ("break", "asked to break off")])
-def test_a_request_that_the_synthesizer_cannot_say_fails_alone(fate, message):
-    bad = Request(id="bad", text="x", metadata={"planted": fate})
-    results = hunt(beam(expand=2, keep="2"), [REQUESTS[0], bad, *REQUESTS[1:]])
-    assert [r.request.id for r in results] == ["r0", "bad", "r1", "r2"]
-    assert results[1].chosen.finish is FinishReason.FAILED
-    assert "bad" in results[1].chosen.failure.message
-    assert message in results[1].chosen.failure.message
-    assert tokens(results[2]) == beam_by_hand("r1", 2, 2, 3, 12).tolist()
-    alone = [hunt(beam(expand=2, keep="2"), [request])[0] for request in REQUESTS]
-    assert [r.cost for r in results if r.request is not bad] == [r.cost for r in alone]
-
-
-@pytest.mark.parametrize("error", [ConfigError(["chunk=off"]), WeightsError("gone"), StoreError("full")])
-@pytest.mark.parametrize("place", ["begin", "score"])
-def test_what_is_wrong_with_the_run_is_no_failure_of_a_request(monkeypatch, error, place):
-    def refuse(*_):
-        raise error
-
-    monkeypatch.setattr({"begin": Planted, "score": Worth}[place], place, refuse)
-    with pytest.raises(type(error), match=str(error)):
-        hunt(beam(expand=2, keep="2"))
-
-
-def test_a_synthesis_error_is_a_failure_of_its_request():
-    class Refuses(Planted):
-        def begin(self, jobs):
-            raise SynthesisError("too long")
-
-    assert ["too long" in r.chosen.failure.message for r in hunt(beam(), synthesizer=Refuses())] == [True] * 3
-
-
-def test_a_synthesizer_without_steps_and_a_verifier_of_whole_clips_are_refused_together():
-    class Whole:
-        name = "whole"
-
-    verifier = Worth()
-    verifier.supports_partial = False
-    with pytest.raises(ConfigError) as error:
-        hunt(beam(), synthesizer=Whole(), verifier=verifier)
-    assert "best-of-n" in error.value.problems[0]
-    assert "--then" in error.value.problems[1]
-
-
-@pytest.mark.parametrize(
-    ("kind", "options"),
-    [(BeamSearch, {"keep": "0"}), (BeamSearch, {"keep": "a"}), (BeamSearch, {"step": 0}), (BeamSearch, {"expand": 0}),
-     (DiverseTrees, {"trees": 0}), (ParticleSearch, {"tau": 0}), (ParticleSearch, {"until": -1}),
-     (EarlyRejection, {"share": 1.5})],
-)  # fmt: skip
-def test_options_out_of_range_are_refused(kind, options):
-    with pytest.raises(ConfigError, match=next(iter(options))):
-        kind(sampling=SAMPLING, **options)
