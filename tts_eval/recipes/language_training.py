@@ -37,7 +37,7 @@ PREDICTED = 256
 
 TEMPERATURE = 0.6
 """What users will call 1. A model of a few million parameters spreads its bets: of its own distribution the tails are
-mostly wrong sounds (llasa-nano's WER on mini-dev: 37 % at 1, 35 % at 0.8, 28 % at 0.6)."""
+mostly wrong sounds (WER of an early llasa-nano on mini-dev: 37 % at 1, 35 % at 0.8, 28 % at 0.6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
