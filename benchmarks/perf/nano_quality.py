@@ -33,6 +33,7 @@ from tts_eval.ge2e import GE2EEncoder
 from tts_eval.recipes.corpus import HELD_OUT_SPEAKERS, Utterance, is_held_out, read_corpus, stable_fraction
 from tts_eval.seeds import candidate_seed
 from tts_eval.synthesizers import load_synthesizer
+from tts_eval.threads import share_cores
 from tts_eval.types import Job, Request, Sampling, Synthesizer
 
 RATE = 16_000
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--n", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=5, help="of the timing")
     options = parser.parse_args(arguments)
+    share_cores()
     corpus = read_corpus(options.data)
     record: dict[str, dict[str, float]] = {}
     for part, n in (("seen", options.n), ("strangers", 1)):
