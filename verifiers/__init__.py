@@ -24,7 +24,9 @@ verifiers.add(
 verifiers.add(
     "emotion", "verifiers.emotion:create", "wanted emotion; emotion:[MODEL][,device=D][,target=label|prompt|EMOTION]"
 )
-verifiers.add("quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, or DistillMOS; quality[:fast|distillmos]")
+verifiers.add(
+    "quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, DistillMOS, UTMOS; quality[:fast|distillmos|FILE]"
+)
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
 verifiers.add("guards", "verifiers.guards:create", "silence, clipping, runaways, loops, cut ends; no model")
 verifiers.add("fake", "verifiers.fake:create", "zero crossings, for tests")

@@ -69,6 +69,8 @@ class DistillMosNetwork(nn.Module):
 class DistillMos:
     """The network with its published weights."""
 
+    shortest_seconds = 0.0
+
     def __init__(self, checkpoint: Path) -> None:
         """Load `distill_mos_v7.pt`.
 

@@ -120,7 +120,7 @@ def test_the_judge_differs_between_the_ways_of_listening():
 
 
 def test_unknown_models_are_refused():
-    with pytest.raises(ConfigError, match="utmos"):
+    with pytest.raises(ConfigError, match=r"no model 'utmos'.*path of UTMOS22"):
         create("utmos")
 
 
