@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,17 +57,26 @@ class Guidance:
 
     step_seconds: float
     """Speech between two decisions, by the synthesizer's average; see `StepSynthesizer.step_seconds`."""
-    decisions: float
-    """How many there are; infinity guides to the end."""
     width: int
     """Rows that a tree begins with."""
     keep: Keep
+    until_seconds: float = 0.0
+    """Speech that is guided; 0 guides to the end."""
     trees: int = 1
     """Groups of beams that do not compete with each other."""
     expand: int = 1
     """Continuations of each beam that is kept; the first goes on as it would have anyway."""
     lookahead_seconds: float = 0.0
     """Beams are judged by what they would say so much later."""
+
+    @property
+    def decisions(self) -> float:
+        """How many there are; infinity guides to the end."""
+        return math.ceil(self.until_seconds / self.step_seconds - 1e-9) if self.until_seconds else math.inf
+
+    def with_steps_of(self, step_seconds: float) -> Guidance:
+        """The same for a synthesizer that cannot stop earlier than after so many seconds, as a phrase or a tone is."""
+        return replace(self, step_seconds=max(self.step_seconds, step_seconds))
 
 
 @dataclass(slots=True, eq=False)
@@ -113,11 +122,6 @@ def affordable(
 def model_steps(seconds: float, step_seconds: float) -> int:
     """How many of the model's steps come nearest to so many seconds; one at least."""
     return max(round(seconds / step_seconds), 1)
-
-
-def decisions_within(seconds: float, step_seconds: float) -> float:
-    """How many decisions guide the first `seconds` of speech; 0 seconds means all of it."""
-    return math.ceil(seconds / step_seconds - 1e-9) if seconds else math.inf
 
 
 def best(pool: Sequence[Beam], places: int) -> list[int]:

@@ -45,7 +45,7 @@ class EarlyRejection:
         places = max(math.ceil(budget.candidates * self.share - 1e-9), 1)
         guidance = Guidance(
             step_seconds=self.after,
-            decisions=1,
+            until_seconds=self.after,
             width=budget.candidates,
             keep=lambda pool, decision, random: best(pool, places),
         )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
-from search.beams import Guidance, Keep, decisions_within
+from search.beams import Guidance, Keep
 from search.budget import Budget
 from search.process import ProcessSearch
 from search.strategy import SearchResult
@@ -46,7 +46,7 @@ class GuidedSearch:
         """The results of the engine, with these settings; see `Guidance` for the rest."""
         guidance = Guidance(
             step_seconds=self.step,
-            decisions=decisions_within(self.until, self.step),
+            until_seconds=self.until,
             lookahead_seconds=self.lookahead,
             keep=keep,
             width=width,

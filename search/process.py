@@ -67,9 +67,10 @@ class ProcessSearch:
             ConfigError: the synthesizer has no steps, or the verifier cannot judge what is not finished.
         """
         steps = checked(synthesizer, verifier)
+        fitted = replace(self, guidance=self.guidance.with_steps_of(steps.step_seconds))
         rows = min(ROWS_AT_ONCE, steps.most_rows)
         for chunk in batched(requests, max(rows // (self.guidance.width * self.guidance.trees), 1)):
-            yield from self._found(chunk, steps, verifier, budget)
+            yield from fitted._found(chunk, steps, verifier, budget)
 
     def _found(
         self, requests: Sequence[Request], steps: StepSynthesizer, verifier: Verifier, budget: Budget
@@ -239,7 +240,8 @@ def checked(synthesizer: Synthesizer, verifier: Verifier) -> StepSynthesizer:
     if steps is None:
         problems.append(
             f"Synthesizer '{synthesizer.name}' does not work step by step, so nothing can be judged on the way. "
-            "Use an autoregressive one (llasa), or a strategy for finished candidates (best-of-n)."
+            f"Let it speak phrase by phrase (--synth phrases:{synthesizer.name}), use an autoregressive one (llasa), "
+            "or a strategy for finished candidates (best-of-n)."
         )
     if not verifier.supports_partial:
         problems.append(

@@ -26,3 +26,9 @@ def forked_seed(seed: int, fork: int, copy: int) -> int:
     """Seed of the `copy`-th copy (1, 2 ...) that the `fork`-th selection of a generation made of a row."""
     digest = hashlib.blake2b(f"{seed}\x1ffork\x1f{fork}\x1f{copy}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def part_seed(seed: int, part: int) -> int:
+    """Seed of one part of a candidate that is made in parts."""
+    digest = hashlib.blake2b(f"{seed}\x1fpart\x1f{part}".encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") >> 1

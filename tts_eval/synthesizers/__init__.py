@@ -26,6 +26,11 @@ synthesizers.add(
     "tts_eval.synthesizers.codec_resynthesis:create",
     "the true recording through a codec, as a ceiling; codec-resynthesis[:FOLDER_OR_HUB_ID]",
 )
+synthesizers.add(
+    "phrases",
+    "tts_eval.synthesizers.phrases:create",
+    "another synthesizer, phrase by phrase, for searches that judge on the way; phrases:piper",
+)
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 
