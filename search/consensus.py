@@ -1,17 +1,20 @@
-"""Consensus: of N candidates, the one that the others agree with most, by what was heard in them.
+"""Consensus: of N candidates, the one that the others agree with most.
 
 Minimum Bayes risk over the pool (arXiv 2510.19471 for recognition): the risk of a candidate is its mean
-distance in words (characters in Chinese), errors / longer transcript, to its siblings' transcripts, as
-the protocol of the verifier's error rate writes them: punctuation is no disagreement. The text that was
-asked for plays no part, so this also works where the verifier's own score cannot be trusted. The
-verifier must give transcripts (`asr:...`); candidates of equal risk are ranked by its score.
+distance to its siblings. What was asked for plays no part, so this also works where the verifier's own score
+cannot be trusted; candidates of equal risk are ranked by it.
+
+By transcript, the distance is errors / longer transcript in words (characters in Chinese), as the protocol of
+the verifier's error rate writes them: punctuation is no disagreement. By embedding (`speaker`, `emotion`) it is
+1 - cosine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +27,8 @@ from tts_eval.errors import ConfigError
 from tts_eval.text import Languages, language_code, load_languages, protocols
 from tts_eval.types import Request, Sampling, Synthesizer, Verifier
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consensus:
@@ -31,6 +36,12 @@ class Consensus:
 
     sampling: Sampling
     run_seed: int = 0
+    by: str = "transcript"
+    """What candidates are compared by: `transcript` or `embedding`; the verifier must give it."""
+
+    def __post_init__(self) -> None:
+        if self.by not in ("transcript", "embedding"):
+            raise ConfigError([f"by is '{self.by}'; expected transcript or embedding."])
 
     def search(
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
@@ -38,13 +49,13 @@ class Consensus:
         """One result per request, in order.
 
         Raises:
-            ConfigError: the verifier gives no transcripts.
+            ConfigError: the verifier gives no transcripts, or no embeddings.
         """
         engine = RoundSearch(
             sampling=self.sampling,
             run_seed=self.run_seed,
             wanted=lambda pool: budget.candidates,
-            order=partial(by_agreement, languages=languages_of(verifier)),
+            order=by_embedding if self.by == "embedding" else partial(by_transcript, languages=languages_of(verifier)),
         )
         return engine.search(requests, synthesizer, verifier, budget)
 
@@ -55,39 +66,69 @@ def languages_of(verifier: Verifier) -> Languages:
     return next((load_languages(name) for name in names if name in protocols), {})
 
 
-def by_agreement(pool: Pool, languages: Languages) -> list[int]:
+def by_transcript(pool: Pool, languages: Languages) -> list[int]:
     """Rank of each candidate: the lowest risk first, then the best score; without a transcript last.
 
     A language that `languages` does not cover is compared as it was written down.
+
+    Raises:
+        ConfigError: the verifier gives no transcripts.
     """
-    judged = [position for position, merit in enumerate(pool.merits) if merit is not None]
+    judged = _judged(pool)
     transcripts = [pool.scores[position].details.get("transcript") for position in judged]
     if any(transcript is None for transcript in transcripts):
         raise ConfigError(["Consensus compares transcripts, and the verifier gives none. Use --verifier asr:tiny.en."])
     protocol = languages.get(language_code(pool.request.language))
     heard = [protocol.normalise_hypothesis(text or "") if protocol else text or "" for text in transcripts]
-    risks = np.round(risk([words(text) for text in heard]), 12)
-    order = sorted(range(len(judged)), key=lambda i: (risks[i], -(pool.merits[judged[i]] or 0.0), i))
+    return _ranked(pool, judged, risk([words(text) for text in heard], _edits))
+
+
+def by_embedding(pool: Pool) -> list[int]:
+    """The same, of what the first verifier with embeddings compares by.
+
+    Raises:
+        ConfigError: the verifier gives no embeddings.
+    """
+    judged = _judged(pool)
+    vectors = [vector for position in judged if (vector := pool.scores[position].embedding) is not None]
+    if len(vectors) < len(judged):
+        raise ConfigError(["by=embedding compares embeddings, and the verifier gives none. Use --verifier speaker."])
+    return _ranked(pool, judged, risk(vectors, _angle))
+
+
+def _judged(pool: Pool) -> list[int]:
+    return [position for position, merit in enumerate(pool.merits) if merit is not None]
+
+
+def _ranked(pool: Pool, judged: Sequence[int], risks: np.ndarray) -> list[int]:
+    rounded = np.round(risks, 12)
+    order = sorted(range(len(judged)), key=lambda i: (rounded[i], -(pool.merits[judged[i]] or 0.0), i))
     values: list[float | None] = [None] * len(pool.merits)
     for rank, i in enumerate(order):
         values[judged[i]] = -float(rank)
     return ranks(values)
 
 
-def risk(transcripts: Sequence[Sequence[str]]) -> np.ndarray:
-    """Mean distance [N] of each transcript, as words, to the others; 0 where there are none."""
-    count = len(transcripts)
+def risk(candidates: Sequence[T], distance: Callable[[T, T], float]) -> np.ndarray:
+    """Mean distance [N] of each candidate to the others; 0 where there are none."""
+    count = len(candidates)
     distances = np.zeros((count, count))
     for i in range(count):
         for j in range(i):
-            distances[i, j] = distances[j, i] = _distance(transcripts[i], transcripts[j])
+            distances[i, j] = distances[j, i] = distance(candidates[i], candidates[j])
     means: np.ndarray = distances.sum(axis=1) / max(count - 1, 1)
     return means
 
 
-def _distance(first: Sequence[str], second: Sequence[str]) -> float:
+def _edits(first: Sequence[str], second: Sequence[str]) -> float:
     """Edits between two transcripts as a share of the longer one, from 0 to 1."""
     longest = max(len(first), len(second))
     if not first or not second:
         return float(longest > 0)
     return compare(first, second).counts.errors / longest
+
+
+def _angle(first: np.ndarray, second: np.ndarray) -> float:
+    """1 - cosine, from 0 to 2."""
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return 1.0 - float(first @ second) / lengths if lengths else 1.0

@@ -32,7 +32,7 @@ class OutcomeVerifier:
 
     @property
     def parts(self) -> list[Verifier]:
-        """The verifiers that take part, in the rule's order; of a transcript that several give, the first's counts."""
+        """The verifiers that take part, in the rule's order; of what several give, the first's counts."""
         return [self._verifiers[spec] for spec in self._rule.verifiers]
 
     def score(self, items: Sequence[Item]) -> list[Score]:
@@ -90,6 +90,7 @@ class OutcomeVerifier:
             values={} if value is None else {"selection": value},
             details=details,
             failure=failure if value is None else None,
+            embedding=next((part.embedding for part in parts.values() if part.embedding is not None), None),
             seconds=sum(part.seconds for part in parts.values()),
             spared_calls=len(spared.verifiers),
             spared_seconds=spared.seconds,

@@ -221,6 +221,8 @@ class Score:
     values: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
     failure: Failure | None = None
+    embedding: np.ndarray | None = field(default=None, compare=False, repr=False)
+    """What the verifier compares by, where that is one vector [D]; not stored."""
     seconds: float = 0.0
     """Wall seconds of this clip's share of the batch."""
     spared_calls: int = 0

@@ -137,7 +137,7 @@ class EmotionVerifier:
         values["target"] = shares[wanted]
         values["margin"] = shares[wanted] - max(share for emotion, share in shares.items() if emotion != wanted)
         values |= {f"probability_{emotion}": share for emotion, share in shares.items()}
-        return Judgement(values, {"wanted": wanted, "heard": _most_probable(shares)})
+        return Judgement(values, {"wanted": wanted, "heard": _most_probable(shares)}, heard.embedding)
 
     def _shares(self, heard: Heard) -> dict[str, float]:
         """Probability by emotion; labels of one name are added."""

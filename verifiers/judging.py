@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+
+import numpy as np
 
 from tts_eval.audio import Clip
 from tts_eval.execution import isolate
@@ -27,6 +29,7 @@ class Judgement:
 
     values: Mapping[str, float]
     details: Mapping[str, str] = field(default_factory=dict)
+    embedding: np.ndarray | None = field(default=None, compare=False, repr=False)
 
 
 def unjudgeable(item: Item, partial_seconds: float = 0.0) -> Failure | None:
@@ -98,6 +101,7 @@ def _score(verifier: Verifier, item: Item, result: Judgement | Failure, seconds:
         value=result.values[verifier.metrics[0].name],
         values=result.values,
         details=result.details,
+        embedding=result.embedding,
         seconds=seconds,
     )
 
@@ -114,7 +118,7 @@ def _plain(verifier: Verifier, judgement: Judgement) -> Judgement:
     missing = [metric.name for metric in verifier.metrics if metric.name not in values]
     if missing:
         raise ValueError(f"verifier '{verifier.name}' gave no value for {', '.join(missing)}")
-    return Judgement(values, judgement.details)
+    return replace(judgement, values=values)
 
 
 def _verifier_failure(item: Item, error: Exception) -> Failure:

@@ -129,7 +129,7 @@ def _compare(reference: Voices | Failure, voice: np.ndarray | None) -> Judgement
     values = {"sim": cosine(reference.original, voice)}
     if reference.resynthesised is not None:
         values["sim_r"] = cosine(reference.resynthesised, voice)
-    return Judgement(values)
+    return Judgement(values, embedding=voice)
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:

@@ -1,7 +1,4 @@
 import math
-import sys
-import types
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,14 +7,13 @@ from planted import SAMPLING, Planted, Worth, single
 from search.adaptive import AdaptiveBestOfN, expected_gain
 from search.best_of_n import BestOfN
 from search.budget import Budget
-from search.consensus import Consensus, risk
 from search.outcome import OutcomeVerifier
 from search.particles import ParticleSearch
 from search.rejection import Rejection
 from search.rule_text import parse_rule
 from tts_eval.errors import ConfigError
 from tts_eval.scales import Scale
-from tts_eval.types import Request, Score
+from tts_eval.types import Request
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(4)]
 
@@ -81,63 +77,6 @@ def test_adaptive_stops_where_scores_agree_and_goes_on_where_they_do_not():
     batches = hunt(AdaptiveBestOfN(sampling=SAMPLING, price=0.0, batch=5), synthesizer=(synthesizer := Planted()))
     assert synthesizer.begun == [4 * 4, 4 * 5, 4 * 5, 4 * 2]
     assert [len(r.candidates) for r in batches] == [16] * 4
-
-
-class Heard(Worth):
-    """A recogniser that heard these texts, by candidate index."""
-
-    def __init__(self, *texts: str | None) -> None:
-        super().__init__()
-        self.texts = texts
-
-    def _one(self, item):
-        text = self.texts[item.candidate.index]
-        details = {} if text is None else {"transcript": text}
-        value = float(item.candidate.index)
-        return Score(verifier="asr", judge="asr", value=value, values={"worth": value}, details=details)
-
-
-def test_consensus_takes_the_one_that_the_others_agree_with():
-    texts = ("the cat sat down", "a cow sat on", "the cat sat", "the cat sat down now")
-    (result,) = hunt(Consensus(sampling=SAMPLING), 4, REQUESTS[:1], verifier=Heard(*texts))
-    # Errors / longer transcript. 0: 3/4, 1/4, 1/5. 1: 3/4, 3/4, 4/5. 2: 1/4, 3/4, 2/5. 3: 1/5, 4/5, 2/5.
-    assert risk([text.split() for text in texts]) * 3 == pytest.approx([1.2, 2.3, 1.4, 1.4])
-    assert result.ranks == (0, 3, 2, 1)  # of the two that tie, the one with the higher score
-
-
-def test_consensus_hears_the_transcripts_behind_a_selection_rule():
-    outcome = OutcomeVerifier(parse_rule("asr"), {"asr": Heard("one two", "a b", "a b c")})
-    (result,) = hunt(Consensus(sampling=SAMPLING), 3, REQUESTS[:1], verifier=outcome)
-    assert result.ranks == (2, 1, 0)
-
-
-@pytest.mark.parametrize(
-    ("language", "protocol", "texts"),
-    [
-        ("en-GB", "whisper-norm@1", ("Stop! Here.", "stop here", "go on there", "go on where")),
-        ("zh", "seed-tts@1", ("今天，氣好。", "今天气好", "明天 不 好", "后天 不 坏")),
-    ],
-)
-def test_consensus_compares_transcripts_as_the_protocol_of_the_error_rate_writes_them(
-    language, protocol, texts, monkeypatch
-):
-    """As they were heard, only the last two have a word in common; as they are scored, the first two are one text."""
-    simplifier = types.SimpleNamespace(convert=lambda text, script: text.replace("氣", "气"))
-    monkeypatch.setitem(sys.modules, "zhconv", simplifier)
-    heard = Heard(*texts)
-    assert np.argmin(risk([text.split() for text in texts])) in (2, 3)
-    request = Request(id="r", text="x", language=language)
-    heard.metrics = (replace(heard.metrics[0], protocol=protocol),)
-    for verifier in (heard, OutcomeVerifier(parse_rule("worth + asr"), {"worth": Worth(), "asr": heard})):
-        (result,) = hunt(Consensus(sampling=SAMPLING), 4, [request], verifier=verifier)
-        assert result.ranks.index(0) in (0, 1)
-
-
-def test_consensus_counts_an_empty_transcript_and_needs_transcripts():
-    assert risk([[], ["a"], ["a"]]) == pytest.approx([1.0, 0.5, 0.5])
-    assert risk([["a"]]) == pytest.approx([0.0])
-    with pytest.raises(ConfigError, match="transcripts"):
-        hunt(Consensus(sampling=SAMPLING), 2, REQUESTS[:1], verifier=Heard(None, None))
 
 
 @pytest.mark.parametrize(

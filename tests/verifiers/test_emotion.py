@@ -56,6 +56,7 @@ def test_target_and_margin_of_a_label(model, make_item):
     assert score.values["margin"] == pytest.approx(0.3 - 0.5, abs=1e-6)
     assert score.values["probability_sad"] == pytest.approx(0.2, abs=1e-6)
     assert dict(score.details) == {"wanted": "happy", "heard": "neutral"}
+    np.testing.assert_allclose(score.embedding, [np.cos(0.2), np.sin(0.2)], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,8 @@ def test_too_little_of_an_unfinished_candidate_is_undecided(verifier, make_item)
     undecided, silent = FailureKind.UNDECIDED, FailureKind.SILENT
     assert [s.failure and s.failure.kind for s in scores] == [undecided, undecided, None, None, undecided, silent]
     assert all((score.value is None) == (score.failure is not None) for score in scores)
+
+
+def test_the_voice_that_was_compared_comes_with_the_score(verifier, make_item):
+    score = only(verifier.score([make_item(level(0.5), ground_truth=level(0.2))]))
+    np.testing.assert_allclose(score.embedding, [np.cos(0.5), np.sin(0.5)], atol=1e-6)
