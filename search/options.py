@@ -11,17 +11,22 @@ from tts_eval.key_values import parse_key_values
 Value = int | float | str
 
 
+def options_of(factory: Callable[..., Any]) -> dict[str, Value]:
+    """The options of a strategy and what they are unless said otherwise."""
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if isinstance(parameter.default, Value) and name != "run_seed"
+    }
+
+
 def parse_options(argument: str, factory: Callable[..., Any], spec: str) -> dict[str, Any]:
     """Keyword arguments for `factory`: options are its parameters whose default is an int, a float or a str.
 
     Raises:
         ConfigError: unknown keys (with the close matches), keys given twice and wrong values, all of them.
     """
-    kinds = {
-        name: type(parameter.default)
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if isinstance(parameter.default, Value) and name != "run_seed"
-    }
+    kinds = {name: type(default) for name, default in options_of(factory).items()}
 
     def problem_of(key: str, value: str) -> str:
         try:

@@ -279,6 +279,12 @@ def test_ls_lists_every_kind():
     assert "piper" not in cli("ls", "verifiers").stdout
 
 
+def test_ls_says_what_can_be_set_of_a_strategy():
+    text = cli("ls", "strategies").stdout
+    assert "step=0.5, until=2.0, lookahead=0.0, expand=16, keep=16" in text
+    assert "by=transcript" in text
+
+
 def test_doctor_is_content_here_and_says_when_weights_are_missing(tmp_path: Path, monkeypatch):
     assert cli("doctor").returncode == 0
     monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Every command and every program in the README works, as it stands there."""
+"""Every command and every program in the README and in docs/ works, as it stands there."""
 
 import re
 import shlex
@@ -16,12 +16,15 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs").glob("*.md"))}
 
 
-def commands() -> list[str]:
-    lines = [line for block in blocks("sh") for line in block.replace("\\\n", "").splitlines()]
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def commands(text: str = README) -> list[str]:
+    lines = [line for block in blocks("sh", text) for line in block.replace("\\\n", "").splitlines()]
     return [line for line in lines if line.startswith("tts-eval ")]
 
 
@@ -67,10 +70,10 @@ def test_the_first_program_runs(place: Path):
     assert read_audio(place / "best.wav").seconds > 1
 
 
-def test_a_verifier_and_a_synthesizer_of_ones_own(monkeypatch):
-    """The two programs are plugged in as an entry point would, and search together."""
+def test_parts_of_ones_own(monkeypatch):
+    """The programs are plugged in as an entry point would, and search together."""
+    from search.strategy import load_strategy, strategies
     from tts_eval import (
-        BestOfN,
         Budget,
         OutcomeVerifier,
         Request,
@@ -82,19 +85,26 @@ def test_a_verifier_and_a_synthesizer_of_ones_own(monkeypatch):
     from tts_eval.synthesizers import synthesizers
     from verifiers import verifiers
 
-    spaces: list[dict] = [{}, {}]
-    for program, space in zip(blocks("python")[1:3], spaces, strict=True):
+    programs = blocks("python", PAGES["extending.md"])
+    spaces: list[dict] = [{}, {}, {}]
+    for program, space in zip(programs, spaces, strict=True):
         exec(program, space)
-    for registry, name, space in ((verifiers, "loudness", spaces[0]), (synthesizers, "noise", spaces[1])):
+    parts = (verifiers, "loudness", "create"), (synthesizers, "noise", "create"), (strategies, "cooling", "Cooling")
+    for (registry, name, target), space in zip(parts, spaces, strict=True):
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
         monkeypatch.setattr(registry, "_objects", dict(registry._objects))
-        registry.add(name, space["create"])
-    assert len(blocks("python")[1].split("class Loudness")[1].splitlines()) <= 20
+        registry.add(name, space[target])
+    assert len(programs[0].split("class Loudness")[1].splitlines()) <= 20
+    assert len(programs[2].splitlines()) < 60
     outcome = OutcomeVerifier(parse_rule("loudness"), {"loudness": load_verifier("loudness")})
-    search = BestOfN(sampling=Sampling())
-    (result,) = search.search([Request(id="r", text="hello")], load_synthesizer("noise"), outcome, Budget(candidates=4))
-    levels = [float(np.sqrt(np.mean(candidate.clip.samples**2))) for candidate in result.candidates]
-    assert result.chosen.index == int(np.argmax(levels))
+    for strategy in ("best-of-n", "cooling:factor=0.5"):
+        search = load_strategy(strategy, sampling=Sampling(), run_seed=0)
+        request, budget = Request(id="r", text="hello"), Budget(candidates=4)
+        (result,) = search.search([request], load_synthesizer("noise"), outcome, budget)
+        levels = [float(np.sqrt(np.mean(candidate.clip.samples**2))) for candidate in result.candidates]
+        assert result.chosen.index == int(np.argmax(levels))
+        colder = [candidate.sampling.temperature for candidate in result.candidates]
+        assert colder == ([1.0] * 4 if strategy == "best-of-n" else [1.0, 0.5, 1.0, 0.5])
 
 
 def test_make_has_the_targets_that_the_readme_names():
@@ -103,3 +113,21 @@ def test_make_has_the_targets_that_the_readme_names():
     assert {"demo", "test", "check", "setup"} <= named
     for target in named:
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+@pytest.mark.parametrize("line", [line for page in PAGES.values() for line in commands(page)] or ["tts-eval ls"])
+def test_the_commands_of_the_pages_are_spelled_right(line):
+    """They are parsed, not run: pages speak of corpora and models that are not here."""
+    from typer.main import get_command
+
+    from tts_eval.cli.app import app
+
+    _, name, *arguments = shlex.split(line.partition("  #")[0])
+    command = get_command(app).commands[name]
+    command.make_context(name, arguments)
+
+
+def test_links_lead_somewhere():
+    for folder, text in ((ROOT, README), *((ROOT / "docs", page) for page in PAGES.values())):
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+            assert (folder / target).exists(), target

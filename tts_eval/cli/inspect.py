@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.suite import suites
+from search.options import options_of
 from search.strategy import strategies
 from tts_eval import weights
 from tts_eval.errors import UnknownNameError
@@ -76,8 +77,14 @@ def doctor_command() -> None:
 def _components(kind: str) -> Table:
     table = _name_table(kind)
     for entry in REGISTRIES[kind]:
-        table.add_row(entry.name, escape(entry.summary))
+        table.add_row(entry.name, escape("\n".join([entry.summary, *_options(kind, entry.name)])))
     return table
+
+
+def _options(kind: str, name: str) -> list[str]:
+    """A line with the options of a strategy; nothing for other kinds, whose summaries have them."""
+    options = options_of(strategies.load(name)) if kind == "strategies" else {}
+    return [", ".join(f"{key}={default}" for key, default in options.items())] if options else []
 
 
 def _models() -> Table:
