@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tts_eval.execution import available_cores
+from tts_eval.loaded import once
 from tts_eval.mel import MelSettings, centred_power, decibels_below_peak, power, power_to_mel
 
 if TYPE_CHECKING:
@@ -122,10 +123,13 @@ def _edge_frames(listened: np.ndarray) -> np.ndarray:
 def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only; it warns about unused nodes of these graphs
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    def load() -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors only; it warns about unused nodes of these graphs
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+    return once(load, onnxruntime.InferenceSession, path, threads)
 
 
 def _run(session: onnxruntime.InferenceSession, rows: Iterator[np.ndarray]) -> np.ndarray:

@@ -23,10 +23,11 @@ from tts_eval.devices import DEVICES
 from tts_eval.emotions import Heard, emotion_name
 from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
-from verifiers.emotion_model import RATE, EmotionModel, load_model
+from verifiers.emotion_model import RATE, EmotionModel
 from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.model_spec import parse_model_spec
 from verifiers.references import References, too_short
+from verifiers.sharing import shared_emotions
 
 PARTIAL_SECONDS = 1.0
 """Of an unfinished candidate, less than this is undecided."""
@@ -67,7 +68,7 @@ def create(argument: str) -> EmotionVerifier:
         MissingDependencyError: the package that runs the model is not installed.
     """
     options = parse_options(argument)
-    return EmotionVerifier(load_model(options.model, options.device), options.target)
+    return EmotionVerifier(shared_emotions(options.model, options.device), options.target)
 
 
 class EmotionVerifier:

@@ -23,7 +23,8 @@ from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.model_spec import parse_model_spec
 from verifiers.references import too_short
-from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
+from verifiers.sharing import shared_encoder
+from verifiers.speaker_encoder import RATE, SpeakerEncoder
 from verifiers.speaker_references import Resynthesise, Voices, reference_of, voice_references
 
 PARTIAL_SECONDS = 1.5
@@ -64,16 +65,16 @@ def create(argument: str) -> SpeakerVerifier:
         MissingDependencyError: the package that runs a model is not installed.
     """
     options = parse_options(argument)
-    loaded = load_encoder(options.model, options.device)
+    encoder = shared_encoder(options.model, options.device)
     if not options.reference:
-        return SpeakerVerifier(*loaded)
+        return SpeakerVerifier(encoder, encoder.judge)
     from tts_eval.synthesizers.codec_resynthesis import resynthesise
     from tts_eval.synthesizers.llasa import loading
 
     codec = loading.load_codec(Source.parse(options.reference), choose_device(options.device))
     return SpeakerVerifier(
-        loaded.encoder,
-        f"{loaded.judge}+codec:{codec.revision}",
+        encoder,
+        f"{encoder.judge}+codec:{codec.revision}",
         resynthesise=lambda clip: resynthesise(codec.codec, clip).clip,
     )
 

@@ -23,13 +23,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tts_eval import weights
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.execution import available_cores, batched
+from tts_eval.loaded import once
 from verifiers.recognition import DEFAULT_MODEL, MAX_SECONDS, Transcript, Utterance, scored_text, summed_log_probs
 
 if TYPE_CHECKING:
@@ -125,13 +126,7 @@ class CTranslate2Recogniser:
         # Two batches on a core each go further than one batch on two cores; a few of them fill any machine.
         self._workers = min(cores, _MOST_WORKERS) if device == "cpu" else 1
         try:
-            self._model = ctranslate2.models.Whisper(
-                str(folder),
-                device=device,
-                compute_type=compute_type,
-                inter_threads=self._workers,
-                intra_threads=max(cores // self._workers, 1),
-            )
+            self._model = _model(folder, device, compute_type, self._workers, max(cores // self._workers, 1))
             self._vocabulary = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
         except Exception as error:  # tokenizers raises plain Exception
             raise WeightsError(
@@ -261,6 +256,18 @@ class CTranslate2Recogniser:
                 self._vocabulary, self._model.is_multilingual, task="transcribe", language=language
             )
         return self._tokenizers[language]
+
+
+def _model(folder: Path, device: str, compute_type: str, workers: int, threads: int) -> Any:
+    """The weights in memory, the same for every window and search."""
+    from ctranslate2.models import Whisper
+
+    def load() -> Any:
+        return Whisper(
+            str(folder), device=device, compute_type=compute_type, inter_threads=workers, intra_threads=threads
+        )
+
+    return once(load, Whisper, folder, device, compute_type, workers, threads)
 
 
 def _heard_again(utterance: Utterance, first: Transcript, second: Transcript) -> Transcript:

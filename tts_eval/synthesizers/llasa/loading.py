@@ -11,6 +11,7 @@ import torch
 from tts_eval.devices import choose_device
 from tts_eval.errors import MissingDependencyError, WeightsError
 from tts_eval.hub import Source, quiet_transformers
+from tts_eval.loaded import once
 from tts_eval.synthesizers.codec import Codec, codecs, codes_per_second
 from tts_eval.synthesizers.engine.engine import Engine
 from tts_eval.synthesizers.engine.token_head import TokenHead
@@ -102,7 +103,9 @@ def load_codec(source: Source, device: torch.device) -> LoadedCodec:
     if kind not in codecs:
         known = ", ".join(entry.name for entry in codecs)
         raise WeightsError(f"{folder} is a codec of kind '{kind}'; expected one of: {known}.")
-    return LoadedCodec(codec=codecs.load(kind)(folder, device), revision=digest(folder))
+    load = codecs.load(kind)
+    codec = once(lambda: load(folder, device), load, folder, str(device))  # SIM-r often has the synthesizer's own
+    return LoadedCodec(codec=codec, revision=digest(folder))
 
 
 def _number_type(dtype: str, device: torch.device) -> torch.dtype:
