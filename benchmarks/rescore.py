@@ -8,10 +8,9 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.runner import JUDGED_AT_ONCE, Progress, Quiet, judge_ground_truths
+from benchmarks.runner import Progress, Quiet, judge_ground_truths, judged_together
 from tts_eval.audio import read_audio
 from tts_eval.errors import AudioError
-from tts_eval.execution import batched
 from tts_eval.manifest import VerifierRecord, read_manifest, read_requests, write_manifest
 from tts_eval.provenance import describe
 from tts_eval.records import candidate_from_row
@@ -52,8 +51,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
             stored.append(
                 StoredVerifier(verifier, store, advance=advance, digest_of=lambda request: digests[request.id])
             )
-        for batch in batched(rows, JUDGED_AT_ONCE):
-            items = [_item(store, request, row) for request, row in batch]
+        for items in judged_together(_item(store, request, row) for request, row in rows):
             for judge in stored:
                 judge.score(items)
         judge_ground_truths(recorded, stored)

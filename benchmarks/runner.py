@@ -26,7 +26,7 @@ from search.selection import Rule
 from search.strategy import SearchResult, check_rule, load_strategy, require_then, strategies
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError, UnknownNameError
-from tts_eval.execution import SerialExecutor, batched
+from tts_eval.execution import SerialExecutor, batched_by_seconds
 from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
@@ -42,7 +42,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 16
 """Candidates per stored part: what a kill can cost."""
-JUDGED_AT_ONCE = 64
+JUDGED_AT_ONCE, JUDGED_SECONDS = 64, 640.0
+"""Clips and audio that are read and judged together at most; a longer clip comes alone."""
 
 
 class Progress(Protocol):
@@ -203,26 +204,26 @@ def _stored_synthesizer(synthesizer: Synthesizer, store: RunStore, advance: Adva
 
 def _judge(items: Iterable[Item], judges: Sequence[Verifier]) -> None:
     """Score every candidate with every judge as results come, so that only a batch of audio is in memory."""
-    waiting: list[Item] = []
-    for item in items:
-        waiting.append(item)
-        if len(waiting) >= JUDGED_AT_ONCE:
-            for judge in judges:
-                judge.score(waiting)
-            waiting = []
-    for judge in judges:
-        judge.score(waiting)
+    for batch in judged_together(items):
+        for judge in judges:
+            judge.score(batch)
+
+
+def judged_together(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """The items in batches that are bounded in clips and in seconds of audio, each taken when it is needed."""
+    return batched_by_seconds(items, lambda item: item.seconds, JUDGED_SECONDS, JUDGED_AT_ONCE)
 
 
 def judge_ground_truths(requests: Sequence[Request], judges: Sequence[Verifier]) -> None:
     """Score the recordings that the requests bring along, a batch in memory at a time."""
-    for batch in batched([request for request in requests if request.ground_truth is not None], JUDGED_AT_ONCE):
-        items = ground_truth_items(batch)
-        for item in items:
-            if failure := item.candidate.failure:
-                logger.warning("the recording of '%s' cannot be judged: %s", item.request.id, failure.message)
-        for judge in judges:
-            judge.score(items)
+    _judge(_recordings(requests), judges)
+
+
+def _recordings(requests: Sequence[Request]) -> Iterator[Item]:
+    for item in (item for request in requests for item in ground_truth_items([request])):
+        if failure := item.candidate.failure:
+            logger.warning("the recording of '%s' cannot be judged: %s", item.request.id, failure.message)
+        yield item
 
 
 def _stored_verifier(

@@ -7,6 +7,7 @@ in this process. `isolate` is the failure policy that generation and verificatio
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
@@ -48,6 +49,27 @@ def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     """`items` in runs of `size`; the last one may be shorter."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def batched_by_seconds(
+    items: Iterable[T], seconds: Callable[[T], float], most_seconds: float, most: float = math.inf
+) -> Iterator[list[T]]:
+    """`items` in order, in runs of at most `most` items and `most_seconds` together; a longer item comes alone.
+
+    What is given as an iterator is taken as it is needed, one item ahead of the run: memory then follows
+    the audio in it, not the number of clips.
+    """
+    batch: list[T] = []
+    total = 0.0
+    for item in items:
+        length = seconds(item)
+        if batch and (len(batch) >= most or total + length > most_seconds):
+            yield batch
+            batch, total = [], 0.0
+        batch.append(item)
+        total += length
+    if batch:
+        yield batch
 
 
 def batched_by_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:

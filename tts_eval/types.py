@@ -182,6 +182,11 @@ class Item:
     partial: bool = False
     """True while the candidate is still being generated."""
 
+    @property
+    def seconds(self) -> float:
+        """Duration of the audio; 0 where there is none."""
+        return self.candidate.clip.seconds if self.candidate.clip else 0.0
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Metric:

@@ -15,9 +15,12 @@ from functools import partial
 import numpy as np
 
 from tts_eval.audio import Clip
-from tts_eval.execution import isolate
+from tts_eval.execution import batched_by_seconds, isolate
 from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind, Item, Score, Verifier
+
+MOST_SECONDS = 640.0
+"""Audio that a model is given in one call; a longer clip comes alone."""
 
 NOTHING_YET = (FailureKind.EMPTY, FailureKind.SILENT, FailureKind.SHORT)
 """What is wrong with a whole clip, and may still come right in one that is not finished."""
@@ -73,18 +76,26 @@ def score_items(
 ) -> list[Score]:
     """One score per item: failures for what cannot be judged, `model`'s word on the rest.
 
-    `model` gets the judgeable items in one call and returns one result per item, in order. Unfinished candidates
-    of less than `partial_seconds` do not reach it.
+    `model` gets the judgeable items, in calls of at most `MOST_SECONDS` of audio, and returns one result per item,
+    in order. Unfinished candidates of less than `partial_seconds` do not reach it.
     """
     failures = [unjudgeable(item, partial_seconds) for item in items]
     good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+    scores = (
+        score
+        for batch in batched_by_seconds(good, lambda item: item.seconds, MOST_SECONDS)
+        for score in _scores(verifier, batch, model)
+    )
+    return [failed_score(verifier, failure) if failure is not None else next(scores) for failure in failures]
+
+
+def _scores(
+    verifier: Verifier, items: Sequence[Item], model: Callable[[Sequence[Item]], Sequence[Judgement | Failure]]
+) -> list[Score]:
     started = time.perf_counter()
-    results = iter(isolate(partial(_checked, verifier, model), good, _verifier_failure) if good else [])
-    share = (time.perf_counter() - started) / max(len(good), 1)
-    return [
-        failed_score(verifier, failure) if failure is not None else _score(verifier, item, next(results), share)
-        for item, failure in zip(items, failures, strict=True)
-    ]
+    results = isolate(partial(_checked, verifier, model), items, _verifier_failure)
+    share = (time.perf_counter() - started) / len(items)
+    return [_score(verifier, item, result, share) for item, result in zip(items, results, strict=True)]
 
 
 def failed_score(verifier: Verifier, failure: Failure, seconds: float = 0.0) -> Score:

@@ -7,14 +7,16 @@ lives is another reference. Audio with which nothing can be compared is a typed 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from tts_eval.audio import AudioSource, Clip, load_clip
 from tts_eval.errors import AudioError
+from tts_eval.execution import batched_by_seconds
 from tts_eval.guards import audio_failure
 from tts_eval.types import Failure, FailureKind
+from verifiers.judging import MOST_SECONDS
 
 T = TypeVar("T")
 RATE = 16_000
@@ -44,25 +46,32 @@ class References(Generic[T]):
         return len(self._kept)
 
     def of(self, sources: Sequence[AudioSource | None]) -> list[T | Failure]:
-        """One result per source, or why there is none; the sources that are new are heard in one call."""
+        """One result per source, or why there is none; the sources that are new are read and heard in batches."""
         keys = [_key(source) for source in sources]
+        asked = dict(zip(keys, sources, strict=True))
         found: dict[str, T | Failure] = {}
-        clips: dict[str, Clip] = {}
-        for key, source in dict(zip(keys, sources, strict=True)).items():
+        for key in asked:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 found[key] = self._kept[key]
-                continue
+        new = [(key, source) for key, source in asked.items() if key not in found]
+        for batch in batched_by_seconds(self._read(new, found), lambda entry: entry[1].seconds, MOST_SECONDS):
+            for (key, _), heard in zip(batch, self._hear([clip for _, clip in batch]), strict=True):
+                found[key] = self._kept[key] = heard
+        while len(self._kept) > MAX_REFERENCES:
+            self._kept.popitem(last=False)
+        return [found[key] for key in keys]
+
+    def _read(
+        self, sources: Sequence[tuple[str, AudioSource | None]], found: dict[str, T | Failure]
+    ) -> Iterator[tuple[str, Clip]]:
+        """The clips that can be heard; why another cannot goes to `found`."""
+        for key, source in sources:
             loaded = self._loaded(source)
             if isinstance(loaded, Failure):
                 found[key] = loaded
             else:
-                clips[key] = loaded
-        for key, heard in zip(clips, self._hear(list(clips.values())) if clips else [], strict=True):
-            found[key] = self._kept[key] = heard
-        while len(self._kept) > MAX_REFERENCES:
-            self._kept.popitem(last=False)
-        return [found[key] for key in keys]
+                yield key, loaded
 
     def _loaded(self, source: AudioSource | None) -> Clip | Failure:
         if source is None:

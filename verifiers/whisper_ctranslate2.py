@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 NAME = "faster-whisper"
 BATCH = 8
+"""Clips, each in a window of at most 30 s."""
 BEAM = 5
 FAST = "fast-16s"
 """Name of the windows of `fast_window` in the judge's identity: other windows give other scores."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "openai-whisper"
 BATCH = 8
+"""Clips, each in a window of at most 30 s."""
 BEAM = 5
 
 

@@ -23,6 +23,7 @@ from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import VerifierRecord
 from tts_eval.types import Prompt, Request
 from verifiers import load_verifier
+from verifiers.fake import FakeVerifier
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
 
@@ -358,3 +359,32 @@ def test_adding_a_judge_notes_what_it_was_done_with(tmp_path: Path, monkeypatch)
 def test_a_limit_beyond_the_suite_is_not_mentioned(tmp_path: Path, recorded):
     run(replace(CONFIG, limit=10), tmp_path / "run")
     assert read_run(tmp_path / "run").suite == "recorded@1"
+
+
+def test_long_clips_are_read_and_judged_in_batches_of_bounded_audio(tmp_path: Path, monkeypatch):
+    """Of a run, of its recordings and of judges that are added: seconds count, and scores do not depend on them."""
+    wavs = tmp_path / "wavs"
+    wavs.mkdir()
+    time = np.arange(48_000, dtype=np.float32)
+    for number in range(6):
+        write_audio(wavs / f"r{number}.wav", Clip(np.sin(time[: 8_000 * (number + 1)] / (20 + number)), 16_000))
+    requests = tuple(Request(id=f"r{i}", text="one two", ground_truth=wavs / f"r{i}.wav") for i in range(6))
+    suite = Suite(name="lengths@1", requests=requests, judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    config = RunConfig(synth=f"wavs:{wavs}", n=1, verifier="fake", judge=("fake:2",))
+    run(config, tmp_path / "whole")
+    monkeypatch.setattr("benchmarks.runner.JUDGED_SECONDS", 1.6)
+    batches: dict[str, list[list[float]]] = {}
+    original = FakeVerifier.score
+
+    def score(self, items):
+        batches.setdefault(self.judge, []).append([item.seconds for item in items])
+        return original(self, items)
+
+    monkeypatch.setattr(FakeVerifier, "score", score)
+    run(config, tmp_path / "parts")
+    add_judges(tmp_path / "parts", ["fake:3"])
+    for judge in ("zero-crossings:2", "zero-crossings:3"):
+        assert batches[judge] == [[0.5, 1.0], [1.5], [2.0], [2.5], [3.0]] * 2
+    columns = ["fake#stray", "fake:2#stray"]
+    assert frame(tmp_path / "whole")[columns].equals(frame(tmp_path / "parts")[columns])

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_eval.errors import StoreError
-from tts_eval.execution import SerialExecutor, batched, batched_by_length, isolate
+from tts_eval.execution import SerialExecutor, batched, batched_by_length, batched_by_seconds, isolate
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -58,3 +58,37 @@ def test_batches_hold_every_clip_once_and_no_more_than_asked_for():
     assert len(list(batched_by_length(lengths, 0))) == 50
     assert len(list(batched_by_length(lengths, 10**6))) == 1
     assert list(batched_by_length([], 5)) == []
+
+
+@given(st.lists(st.floats(0.0, 100.0), max_size=40), st.floats(1.0, 300.0), st.integers(1, 10))
+def test_batches_by_seconds_hold_everything_in_order_and_are_bounded_both_ways(lengths, most_seconds, most):
+    items = list(enumerate(lengths))
+    batches = list(batched_by_seconds(iter(items), lambda item: item[1], most_seconds, most))
+    assert [item for batch in batches for item in batch] == items
+    for batch, following in zip(batches, [*batches, None][1:], strict=True):
+        assert 1 <= len(batch) <= most
+        assert len(batch) == 1 or sum(length for _, length in batch) <= most_seconds
+        # No smaller than they need be: the next item would not have fitted.
+        if following is not None:
+            assert len(batch) == most or sum(length for _, length in (*batch, following[0])) > most_seconds
+
+
+def test_a_minute_and_a_second_give_batches_of_the_same_audio():
+    clips = [60.0] * 30 + [1.0] * 300
+    batches = list(batched_by_seconds(clips, float, 300.0))
+    assert max(map(sum, batches)) <= 300.0
+    assert len(batches) == 7
+    assert list(batched_by_seconds([], float, 300.0)) == []
+
+
+def test_items_are_taken_one_ahead_of_the_batch_they_are_in():
+    taken = []
+
+    def read():
+        for number in range(10):
+            taken.append(number)
+            yield number
+
+    batches = batched_by_seconds(read(), lambda _: 1.0, 3.0)
+    assert next(batches) == [0, 1, 2]
+    assert taken == [0, 1, 2, 3]

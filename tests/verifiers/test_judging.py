@@ -6,6 +6,7 @@ import pytest
 from tts_eval.audio import Clip
 from tts_eval.errors import StoreError
 from tts_eval.types import Candidate, Failure, FailureKind, FinishReason, Item, Metric, Request, Sampling
+from verifiers import judging
 from verifiers.judging import Judgement, clip_of, failed_score, score_items, unjudgeable
 
 
@@ -184,3 +185,24 @@ def test_a_failed_score_has_no_value():
     score = failed_score(LengthVerifier(), Failure(FailureKind.EMPTY, "?"), seconds=2.0)
     assert (score.value, dict(score.values), score.seconds) == (None, {}, 2.0)
     assert dataclasses.is_dataclass(score)
+
+
+def test_a_model_is_given_a_bounded_amount_of_audio_and_says_the_same():
+    clips = {f"{number}": speech(60.0 if number % 3 else 1.0) for number in range(40)}
+    items = [item(name, clip) for name, clip in clips.items()]
+    items.insert(5, item("missing", None))
+    verifier = LengthVerifier()
+    scores = verifier.score(items)
+    lengths = [sum(clips[name].seconds for name in batch) for batch in verifier.batches]
+    assert max(lengths) <= judging.MOST_SECONDS < sum(lengths)
+    assert [name for batch in verifier.batches for name in batch] == list(clips)
+    for one, score in zip(items, scores, strict=True):
+        (alone,) = LengthVerifier().score([one])
+        assert dataclasses.replace(score, seconds=0.0) == dataclasses.replace(alone, seconds=0.0)
+
+
+def test_a_clip_longer_than_a_batch_comes_alone(monkeypatch):
+    monkeypatch.setattr(judging, "MOST_SECONDS", 2.0)
+    verifier = LengthVerifier()
+    verifier.score([item("a", speech(1.0)), item("long", speech(5.0)), item("b", speech(1.0)), item("c", speech(1.0))])
+    assert verifier.batches == [["a"], ["long"], ["b", "c"]]
