@@ -52,8 +52,12 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=f"list-{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}@1",
         requests=tuple(requests.values()),
-        judges=("asr:base", "speaker"),
+        judges=("asr:base", *(["speaker"] if any(map(_has_voice, requests.values())) else [])),
     )
+
+
+def _has_voice(request: Request) -> bool:
+    return request.prompt is not None or request.ground_truth is not None
 
 
 def _parse(line: str, path: Path, where: str) -> Request:

@@ -17,7 +17,7 @@ from tts_eval.records import candidate_from_row
 from tts_eval.store import Row, RunStore
 from tts_eval.stored import StoredVerifier
 from tts_eval.types import Failure, FailureKind, FinishReason, Item, Request
-from verifiers import load_verifier
+from verifiers.requirements import load_verifiers, require_judgeable
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +27,15 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
 
     Raises:
         StoreError: there is no run in `folder`, or it cannot be written.
-        ConfigError, UnknownNameError: a judge cannot be loaded.
+        ConfigError, UnknownNameError: a judge cannot be loaded, or can judge none of the requests.
     """
     progress = progress or Quiet()
     RunStore.read(folder)  # says so where there is no run, before a folder is made
-    loaded = {spec: load_verifier(spec) for spec in dict.fromkeys(judges)}
-    with RunStore.create(folder) as store:
+    with RunStore.create(folder) as store:  # before models are loaded: another process may be at work here
         manifest = read_manifest(store)
         records = read_requests(store)
+        loaded = load_verifiers(judges)
+        require_judgeable(loaded, [record.request for record in records])
         # As the run recorded them: a prompt that has moved since must not hide the scores from the report.
         digests = {record.request.id: record.reference_digest for record in records}
         rows = [

@@ -36,7 +36,8 @@ from tts_eval.store import RunStore
 from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
 from tts_eval.synthesizers import load_synthesizer, synthesizers
 from tts_eval.types import Item, Request, Synthesizer, Verifier, as_step_synthesizer
-from verifiers import load_verifier, verifiers
+from verifiers import verifiers
+from verifiers.requirements import load_verifiers, require_judgeable
 
 logger = logging.getLogger(__name__)
 
@@ -92,14 +93,15 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
     Raises:
         ConfigError: settings are wrong, or differ from what `out` was begun with.
         DataError: the suite's data are not as expected.
-        StoreError: `out` cannot be written.
+        StoreError: `out` cannot be written, or another process is at work there.
     """
     progress = progress or Quiet()
-    parts = load_parts(config)
-    then = selecting_verifier(parts.then, parts.verifiers) if parts.then else None
-    strategy = load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then)
-    synthesizer = load_synthesizer(config.synth)
-    with RunStore.create(out) as store:
+    _check_names(config)  # before a folder is made
+    with RunStore.create(out) as store:  # before models are loaded: another process may be at work here
+        parts = load_parts(config)
+        then = selecting_verifier(parts.then, parts.verifiers) if parts.then else None
+        strategy = load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then)
+        synthesizer = load_synthesizer(config.synth)
         manifest = Manifest(
             suite=parts.suite.name,
             synthesizer=synthesizer_identity(synthesizer),
@@ -144,7 +146,8 @@ def load_parts(config: RunConfig) -> Parts:
     """Suite, rule and verifiers of a config; every name is checked before a model is loaded.
 
     Raises:
-        ConfigError: a name is unknown, or the rule asks for what its verifiers do not give.
+        ConfigError: a name is unknown, the rule asks for what its verifiers do not give, or a verifier for what no
+            request has.
     """
     _check_names(config)
     suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
@@ -152,9 +155,10 @@ def load_parts(config: RunConfig) -> Parts:
     rules = [rule, then] if then else [rule]
     judges = config.judge or suite.judges
     specs = dict.fromkeys([*(spec for each in rules for spec in each.verifiers), *judges])
-    loaded = {spec: load_verifier(spec) for spec in specs}
+    loaded = load_verifiers(specs)
     for each in rules:
         each.check(loaded)
+    require_judgeable(loaded, suite.requests)
     return Parts(suite=suite, rule=rule, judges=judges, verifiers=loaded, then=then)
 
 
@@ -269,5 +273,5 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
 def _with_added_judges(parts: Parts, manifest: Manifest) -> Parts:
     """The parts with the judges that `tts-eval score` added: they hear what is new as well."""
     judges = tuple(dict.fromkeys([*parts.judges, *manifest.added_judges]))
-    added = {spec: load_verifier(spec) for spec in judges if spec not in parts.verifiers}
+    added = load_verifiers(spec for spec in judges if spec not in parts.verifiers)
     return replace(parts, judges=judges, verifiers={**parts.verifiers, **added})

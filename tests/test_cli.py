@@ -124,7 +124,14 @@ def test_score_judges_a_folder_of_audio_and_counts_what_is_missing(tmp_path: Pat
         (["synth", "hello", "-o", "out.txt", *FAKE], "ends in .wav, .flac or .ogg"),
         (["synth", "  ", *FAKE], "TEXT is empty"),
         (["synth", "hello", "--prompt", "nowhere.wav", *FAKE], "No audio file at nowhere.wav"),
-        (["synth", "hello", "--synth", "fake", "--verifier", "speaker"], "No candidate could be judged by 'speaker'"),
+        (
+            ["synth", "hello", "--synth", "fake", "--verifier", "speaker"],
+            "'speaker' can judge none of the requests.",
+        ),
+        (
+            ["synth", "hallo", "--language", "de", "--synth", "fake", "--verifier", "asr:tiny.en"],
+            "'asr:tiny.en' can judge none of the requests.",
+        ),
         (["run", "--synth", "fake", "--strategy", "adaptive"], "'adaptive' reckons with scores"),
         (["synth", "hello", "--synth", "fake", "--strategy", "smc"], "'smc' reckons with scores"),
         (["run", "--synth", "fake", "--verifier", ""], "names no verifier"),

@@ -15,6 +15,7 @@ time (a lock says so); any number may read.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -87,6 +88,7 @@ class RunStore:
         self.candidates: dict[str, Row] = self._candidates.read(set_aside_damaged=writable)
         self.scores: dict[str, Row] = self._scores.read(set_aside_damaged=writable)
         self._lock: int | None = None
+        self._made_folder = False
 
     @classmethod
     def create(cls, folder: Path) -> RunStore:
@@ -97,6 +99,7 @@ class RunStore:
             StoreError: it cannot be made or written, or is full of something else.
         """
         _refuse_strange_folder(folder)
+        is_new = not folder.exists()
         lock = _acquire(folder)
         try:
             for name in ("", "candidates", "candidates/audio", "scores", "report"):
@@ -105,7 +108,7 @@ class RunStore:
         except BaseException:
             os.close(lock)
             raise
-        store._lock = lock
+        store._lock, store._made_folder = lock, is_new
         return store
 
     @classmethod
@@ -126,8 +129,17 @@ class RunStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._lock is not None:
+            self._leave_nothing_behind()
             os.close(self._lock)
             self._lock = None
+
+    def _leave_nothing_behind(self) -> None:
+        """Of a run that was refused before anything of it was written."""
+        with contextlib.suppress(OSError):  # somebody else tidied up, or put something there meanwhile
+            if [path.name for path in self.folder.iterdir()] == [".lock"]:
+                (self.folder / ".lock").unlink()
+                if self._made_folder:
+                    self.folder.rmdir()
 
     def add_candidates(self, rows: Sequence[Row]) -> None:
         """Store candidate rows; their audio must be in place already."""
@@ -166,9 +178,10 @@ def _refuse_strange_folder(folder: Path) -> None:
 def _acquire(folder: Path) -> int:
     import fcntl
 
+    path = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise StoreError(
             f"{folder} cannot be written ({error.strerror}). Give a writable folder with --out."
@@ -181,6 +194,9 @@ def _acquire(folder: Path) -> int:
         raise RunLockedError(
             f"Another process (pid {holder}) is writing to {folder}. Wait for it, or give another --out."
         ) from error
+    if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+        os.close(descriptor)  # whoever held it has removed it: what was locked is no longer the folder's lock
+        return _acquire(folder)
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor

@@ -319,7 +319,10 @@ def as_step_synthesizer(synthesizer: Synthesizer) -> StepSynthesizer | None:
 
 
 class Verifier(Protocol):
-    """Judges candidates."""
+    """Judges candidates.
+
+    It may have `lacks(request)` besides, which tells before a run what it cannot judge; see `what_is_lacking`.
+    """
 
     @property
     def name(self) -> str:
@@ -349,3 +352,13 @@ class Verifier(Protocol):
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order; the score of an item depends on that item alone."""
         ...
+
+
+def what_is_lacking(verifier: Verifier, request: Request) -> Failure | None:
+    """Why the verifier can judge nothing that is said for the request; None where it can, or never says.
+
+    A verifier says so with a method `lacks(request: Request) -> Failure | None`, which it need not have: the same
+    failure that `score` would give, known without any audio. Like `as_step_synthesizer`, this asks for a capability.
+    """
+    lacks = getattr(verifier, "lacks", None)
+    return cast("Failure | None", lacks(request)) if lacks else None

@@ -105,16 +105,8 @@ class AsrVerifier:
             for item, score in zip(items, scores, strict=True)
         ]
 
-    def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
-        failures = [self._unscorable(item.request) for item in items]
-        good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
-        heard = iter(long_audio.recognise(self._recogniser, [utterance_of(item) for item in good]) if good else [])
-        return [
-            self._judgement(item, next(heard)) if failure is None else failure
-            for item, failure in zip(items, failures, strict=True)
-        ]
-
-    def _unscorable(self, request: Request) -> Failure | None:
+    def lacks(self, request: Request) -> Failure | None:
+        """Why the request cannot be scored whatever is said: its language, or a text without words."""
         if failure := unknown_language(request, self._recogniser):
             return failure
         language = language_code(request.language)
@@ -131,6 +123,15 @@ class AsrVerifier:
                 "give the request a text that can be spoken, or score with another protocol.",
             )
         return None
+
+    def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
+        failures = [self.lacks(item.request) for item in items]
+        good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
+        heard = iter(long_audio.recognise(self._recogniser, [utterance_of(item) for item in good]) if good else [])
+        return [
+            self._judgement(item, next(heard)) if failure is None else failure
+            for item, failure in zip(items, failures, strict=True)
+        ]
 
     def _judgement(self, item: Item, transcript: Transcript) -> Judgement | Failure:
         request = item.request

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tts_eval.audio import AudioSource
 from tts_eval.devices import DEVICES
 from tts_eval.emotions import Heard, emotion_name
 from tts_eval.errors import ConfigError
@@ -114,6 +115,13 @@ class EmotionVerifier:
         """One score per item; its values also hold the probability of every emotion."""
         return score_items(self, items, self._judge, partial_seconds=PARTIAL_SECONDS)
 
+    def lacks(self, request: Request) -> Failure | None:
+        """Why no emotion is wanted, or none that the model knows, as far as that is known without reading audio."""
+        if self._by_prompt:
+            return self._prompts.lacks(_prompt_audio(request))
+        wanted = self._emotion or self._label(request)
+        return wanted if isinstance(wanted, Failure) else None
+
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         wanted = self._wanted([item.request for item in items])
         problems = [
@@ -149,7 +157,7 @@ class EmotionVerifier:
 
     def _wanted(self, requests: Sequence[Request]) -> Sequence[str | Heard | Failure]:
         if self._by_prompt:
-            return self._prompts.of([request.prompt.audio if request.prompt else None for request in requests])
+            return self._prompts.of([_prompt_audio(request) for request in requests])
         return [self._emotion or self._label(request) for request in requests]
 
     def _label(self, request: Request) -> str | Failure:
@@ -164,6 +172,10 @@ class EmotionVerifier:
             return name
         message = f"'{request.id}' asks for {given!r}, which {self._model.judge} does not know; it knows {known}."
         return Failure(FailureKind.NO_REFERENCE, message)
+
+
+def _prompt_audio(request: Request) -> AudioSource | None:
+    return request.prompt.audio if request.prompt else None
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tts_eval.errors import ConfigError
-from tts_eval.types import Failure, FailureKind, Item, Score
+from tts_eval.types import Failure, FailureKind, Item, Request, Score
 from verifiers import long_audio
 from verifiers.judging import Judgement, score_items
 from verifiers.recognisers import load_recogniser
@@ -53,8 +53,12 @@ class LikelihoodVerifier:
         """One score per item, in order."""
         return score_items(self, items, self._judge)
 
+    def lacks(self, request: Request) -> Failure | None:
+        """Why the request cannot be scored whatever is said: its language, or a text without words."""
+        return unknown_language(request, self._recogniser) or _without_words(request)
+
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
-        failures = [unknown_language(item.request, self._recogniser) or _without_words(item) for item in items]
+        failures = [self.lacks(item.request) for item in items]
         good = [item for item, failure in zip(items, failures, strict=True) if failure is None]
         utterances = [utterance_of(item, transcribe=False) for item in good]
         found = iter(long_audio.recognise(self._recogniser, utterances) if good else [])
@@ -63,11 +67,10 @@ class LikelihoodVerifier:
         ]
 
 
-def _without_words(item: Item) -> Failure | None:
-    if any(mark.isalnum() for mark in item.request.text):
+def _without_words(request: Request) -> Failure | None:
+    if any(mark.isalnum() for mark in request.text):
         return None
     return Failure(
         FailureKind.NO_REFERENCE,
-        f"The text {item.request.text!r} of '{item.request.id}' has no words; give the request a text that can be "
-        "spoken.",
+        f"The text {request.text!r} of '{request.id}' has no words; give the request a text that can be spoken.",
     )

@@ -62,6 +62,14 @@ class References(Generic[T]):
             self._kept.popitem(last=False)
         return [found[key] for key in keys]
 
+    def lacks(self, source: AudioSource | None) -> Failure | None:
+        """Why there is nothing to compare with, as far as that is known without reading audio."""
+        if source is None:
+            return Failure(FailureKind.NO_REFERENCE, self._lacking)
+        if isinstance(source, Path) and not source.is_file():
+            return Failure(FailureKind.NO_REFERENCE, f"No audio file at {source}.")
+        return None
+
     def _read(
         self, sources: Sequence[tuple[str, AudioSource | None]], found: dict[str, T | Failure]
     ) -> Iterator[tuple[str, Clip]]:
@@ -74,8 +82,9 @@ class References(Generic[T]):
                 yield key, loaded
 
     def _loaded(self, source: AudioSource | None) -> Clip | Failure:
-        if source is None:
-            return Failure(FailureKind.NO_REFERENCE, self._lacking)
+        if failure := self.lacks(source):
+            return failure
+        assert source is not None
         try:
             clip = load_clip(source)
         except AudioError as error:

@@ -19,7 +19,7 @@ import numpy as np
 from tts_eval import ground_truth
 from tts_eval.devices import DEVICES, choose_device
 from tts_eval.hub import Source
-from tts_eval.types import Failure, FailureKind, Item, Metric, Score
+from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.model_spec import parse_model_spec
 from verifiers.references import too_short
@@ -100,6 +100,10 @@ class SpeakerVerifier:
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
         return score_items(self, items, self._judge, partial_seconds=PARTIAL_SECONDS)
+
+    def lacks(self, request: Request) -> Failure | None:
+        """Why there is no voice to compare with, as far as that is known without reading audio."""
+        return self._references.lacks(reference_of(request))
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         references = self._references.of([reference_of(item.request) for item in items])

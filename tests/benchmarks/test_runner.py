@@ -18,10 +18,11 @@ from reports.tables import metrics_table
 from tts_eval import __version__
 from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError, StoreError
+from tts_eval.errors import ConfigError, RunLockedError, StoreError
 from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import VerifierRecord
-from tts_eval.types import Prompt, Request
+from tts_eval.store import RunStore
+from tts_eval.types import FailureKind, Prompt, Request
 from verifiers import load_verifier
 from verifiers.fake import FakeVerifier
 
@@ -388,3 +389,54 @@ def test_long_clips_are_read_and_judged_in_batches_of_bounded_audio(tmp_path: Pa
         assert batches[judge] == [[0.5, 1.0], [1.5], [2.0], [2.5], [3.0]] * 2
     columns = ["fake#stray", "fake:2#stray"]
     assert frame(tmp_path / "whole")[columns].equals(frame(tmp_path / "parts")[columns])
+
+
+def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, monkeypatch):
+    run(CONFIG, tmp_path)
+    for module in ("runner", "rescore"):
+        monkeypatch.setattr(f"benchmarks.{module}.load_verifiers", lambda specs: pytest.fail("loaded"))
+    with RunStore.create(tmp_path):
+        with pytest.raises(RunLockedError, match="Another process"):
+            run(CONFIG, tmp_path)
+        with pytest.raises(RunLockedError, match="Another process"):
+            add_judges(tmp_path, ["fake:3"])
+
+
+@pytest.mark.parametrize("change", [{"judge": ("fake:x",)}, {"judge": ("speaker",)}, {"verifier": "fake#none"}])
+def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch, change):
+    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    monkeypatch.setattr("benchmarks.runner.load_synthesizer", lambda spec: pytest.fail("went on"))
+    with pytest.raises(ConfigError):
+        run(replace(CONFIG, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ConfigError):
+        run(replace(CONFIG, **change), tmp_path / "mine")
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch):
+    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(CONFIG, tmp_path)
+    before = (tmp_path / "run.json").read_text()
+    with pytest.raises(ConfigError, match=r"'speaker' can judge none of the requests\. 'r': The request has neither"):
+        add_judges(tmp_path, ["speaker"])
+    assert (tmp_path / "run.json").read_text() == before
+
+
+def test_a_judge_that_cannot_judge_all_is_a_warning_and_stays_in_the_denominator(tmp_path: Path, monkeypatch, caplog):
+    tone = np.sin(np.arange(48_000, dtype=np.float32) / 20)
+    requests = (
+        Request(id="with", text="one two", prompt=Prompt(audio=Clip(tone, 16_000))),
+        Request(id="without", text="one two"),
+    )
+    suite = Suite(name="odd@1", requests=requests, judges=("speaker",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(replace(CONFIG, judge=("speaker",), n=1), tmp_path)
+    assert "'speaker' cannot judge 1 of 2 requests" in caplog.text
+    metric = next(metric for metric in read_run(tmp_path).metrics if metric.metric.name == "sim")
+    (without,) = (request.candidates[0] for request in read_run(tmp_path).requests if request.id == "without")
+    assert without.scores[metric.verifier_key].failure.kind is FailureKind.NO_REFERENCE
+    assert summarise(read_run(tmp_path)).metrics[0].chosen.n_expected == 2

@@ -92,6 +92,35 @@ def test_a_lock_is_let_go_when_opening_fails(tmp_path: Path, monkeypatch):
         pass
 
 
+def test_a_lock_that_was_removed_while_it_was_taken_is_taken_anew(tmp_path: Path, monkeypatch):
+    import fcntl
+
+    original, removed = fcntl.flock, []
+
+    def flock(descriptor: int, how: int) -> None:
+        original(descriptor, how)
+        if not removed:
+            (tmp_path / ".lock").unlink()
+            removed.append(True)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with RunStore.create(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f"{os.getpid()}\n"
+        with pytest.raises(RunLockedError):
+            RunStore.create(tmp_path)
+
+
+def test_a_store_that_nothing_was_written_to_is_no_folder(tmp_path: Path):
+    (tmp_path / "mine").mkdir()
+    for name in ("new", "mine"):
+        with RunStore.create(tmp_path / name):
+            pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+    with RunStore.create(tmp_path / "kept") as store:
+        store.write_json("run.json", {})
+    assert (tmp_path / "kept" / "run.json").exists()
+
+
 def test_locked_error_is_a_store_error():
     assert issubclass(RunLockedError, StoreError)
 

@@ -21,7 +21,7 @@ from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.types import Candidate, FailureKind, FinishReason, Prompt, Request, Score
-from verifiers import load_verifier
+from verifiers.requirements import load_verifiers, require_judgeable
 
 DEFAULTS = RunConfig()
 
@@ -117,7 +117,8 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
         require_then(config.strategy)
     rules = [load_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
     check_rule(config.strategy, rules[0])
-    loaded = {spec: load_verifier(spec) for rule in rules for spec in rule.verifiers}
+    loaded = load_verifiers(spec for rule in rules for spec in rule.verifiers)
+    require_judgeable(loaded, [request])
     outcome, *then = [selecting_verifier(rule, loaded) for rule in rules]
     strategy = load_strategy(
         config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then[0] if then else None
