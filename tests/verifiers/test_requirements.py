@@ -119,11 +119,11 @@ def test_a_prompt_file_that_is_there_is_not_read(tmp_path: Path):
 
 
 def test_everything_that_does_not_load_is_said_at_once():
-    wrong = ["fake:x", "quality:best", "speaker:gee2e", "asr:/nowhere/model", "emotion:,target=hapy", "fake"]
+    wrong = ["fake:x", "quality:best", "speaker:gee2e", "asr:/nowhere/model", "emotion:,target=joyy", "fake"]
     with pytest.raises(ConfigError) as caught:
         load_verifiers(wrong)
     assert len(caught.value.problems) == 5
-    for name in ("'x'", "'best'", "'gee2e'", "/nowhere/model", "'hapy'"):
+    for name in ("'x'", "'best'", "'gee2e'", "/nowhere/model", "'joyy'"):
         assert name in str(caught.value)
 
 

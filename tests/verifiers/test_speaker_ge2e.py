@@ -17,6 +17,7 @@ from tts_eval.synthesizers.codec import Reference
 from tts_eval.synthesizers.codec_resynthesis import resynthesise
 from tts_eval.types import FailureKind
 from verifiers.speaker import create
+from verifiers.speaker_encoder import load_encoder
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/ge2e.json").read_text())
 
@@ -27,8 +28,8 @@ def verifier():
 
 
 @pytest.fixture(scope="module")
-def encoder(verifier):
-    return verifier._encoder
+def encoder():
+    return load_encoder("").encoder
 
 
 def check_golden(encoder, clips):
