@@ -185,13 +185,14 @@ def curve_table(summary: Summary) -> Table | None:
 def cost_table(summary: Summary) -> Table:
     """What the run cost, in all and per second of delivered audio."""
     cost, delivered = summary.cost.total, summary.cost.delivered_seconds
+    roles = {metric.judged.verifier_key: f", {_role(metric.judged).text}" for metric in summary.metrics}
     rows = [
         ("Candidates", f"{summary.coverage.candidates:,}", ""),
         ("Audio delivered", seconds_text(delivered), ""),
         ("Audio made", seconds_text(cost.audio_seconds), _per(cost.audio_seconds, delivered)),
         ("Synthesizer time", seconds_text(cost.generator_seconds), _per(cost.generator_seconds, delivered)),
         ("Verifier time", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
-        *((f"of which {name}", seconds_text(seconds), _per(seconds, delivered))
+        *((f"of which {name}{roles.get(name, '')}", seconds_text(seconds), _per(seconds, delivered))
           for name, seconds in summary.cost.judging_seconds.items()),
         *([("Verifier time that the cascade spared, estimated", seconds_text(cost.spared_seconds), ""),
            ("Clips it did not show to a verifier", f"{cost.spared_calls:,}", "")] if cost.spared_calls else []),

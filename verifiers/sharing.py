@@ -7,7 +7,8 @@ a few kB each; whoever comes second has spent no seconds.
 
 Not shared, because scores would change or nothing is gained: the encoder passes of `asr:M`, `asr:M:exact` and
 `likelihood:M`, whose windows differ (with `exact`, and with backends that know one window, a likelihood after a
-transcript is free); those of `emotion-nano`, which needs the layers between, where CTranslate2 gives the last one only.
+transcript is free, though not the other way round); those of `emotion-nano`, which needs the layers between, where
+CTranslate2 gives the last one only.
 The 16 kHz array is the clip's own (`tts_eval.audio.Clip.at`).
 """
 
@@ -21,6 +22,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from tts_eval.devices import choose_device
 from tts_eval.emotions import Heard
 from tts_eval.loaded import once, place_of
 from verifiers import emotion_model, speaker_encoder
@@ -29,6 +31,8 @@ from verifiers.recognition import Recogniser, Transcript, Utterance
 from verifiers.speaker_encoder import LoadedEncoder
 
 T = TypeVar("T")
+CPU_ONLY = ("ge2e", "nano")
+"""Models that run there whatever device is named."""
 MOST_REMEMBERED = 4096
 """Clips per model; the least recently asked for goes first."""
 
@@ -145,14 +149,18 @@ class SharedEmotions:
 
 def shared_encoder(model: str, device: str = "") -> SharedEncoder:
     """`verifiers.speaker_encoder.load_encoder`, each checkpoint once; raises the same."""
-    load = speaker_encoder.load_encoder
-    return once(lambda: SharedEncoder(load(model, device)), load, place_of(model or "ge2e"), device)
+    load, model = speaker_encoder.load_encoder, model or "ge2e"
+    return once(lambda: SharedEncoder(load(model, device)), load, *_place(model, device))
 
 
 def shared_emotions(model: str, device: str = "") -> SharedEmotions:
     """`verifiers.emotion_model.load_model`, each checkpoint once; raises the same."""
-    load = emotion_model.load_model
-    return once(lambda: SharedEmotions(load(model, device)), load, place_of(model or "nano"), device)
+    load, model = emotion_model.load_model, model or "nano"
+    return once(lambda: SharedEmotions(load(model, device)), load, *_place(model, device))
+
+
+def _place(model: str, device: str) -> tuple[Hashable, ...]:
+    return (model,) if model in CPU_ONLY else (place_of(model), str(choose_device(device)))
 
 
 def _digest(samples: np.ndarray) -> bytes:

@@ -111,6 +111,12 @@ def test_cost_is_per_second_of_delivered_audio(summary: Summary) -> None:
     assert rows["Audio delivered"][1].text == "16.0 s"
     assert rows["Audio made"][2].text == f"{319 * 0.4 / 16:.2f}"
     assert rows["Model FLOPs"][1].text == "n/a"
+    shares = [name for name in rows if name.startswith("of which")]
+    assert shares == [
+        "of which asr:tiny.en, HELD OUT",
+        "of which speaker:ge2e, HELD OUT",
+        "of which asr:base, selected on",
+    ]
 
 
 def test_headline_is_by_the_held_out_judge(summary: Summary) -> None:

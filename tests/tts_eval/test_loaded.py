@@ -61,3 +61,15 @@ def test_a_name_is_a_path_only_where_something_lies(tmp_path: Path, monkeypatch)
     assert (place_of("base"), place_of("")) == ("base", "")
     (tmp_path / "base").mkdir()
     assert place_of("base") == Path("base")
+
+
+def test_a_codec_that_synthesizer_and_verifier_use_is_loaded_once():
+    import torch
+
+    from tts_eval import weights
+    from tts_eval.hub import Source
+    from tts_eval.synthesizers.llasa.loading import load_codec
+
+    source = Source(str(weights.bundled("llasa-nano").folder / "codec"), "")
+    first = load_codec(source, torch.device("cpu"))
+    assert load_codec(source, torch.device("cpu")).codec is first.codec

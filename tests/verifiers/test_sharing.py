@@ -11,7 +11,7 @@ import pytest
 from tts_eval.audio import Clip
 from tts_eval.emotions import Heard
 from tts_eval.types import Prompt
-from verifiers import emotion_model, load_verifier, speaker_encoder, whisper_ctranslate2, whisper_openai
+from verifiers import emotion_model, load_verifier, sharing, speaker_encoder, whisper_ctranslate2, whisper_openai
 from verifiers.asr import AsrVerifier
 from verifiers.emotion import EmotionVerifier
 from verifiers.likelihood import LikelihoodVerifier
@@ -197,9 +197,12 @@ def test_verifiers_that_are_alive_together_load_one_emotion_model(monkeypatch):
     loads = []
     monkeypatch.setattr(emotion_model, "load_model", lambda *asked: loads.append(asked) or Emotions())
     alive = [load_verifier(spec) for spec in ("emotion:,target=happy", "emotion:nano,target=prompt", "emotion")]
-    assert loads == [("", "")]
-    alive.append(load_verifier("emotion:nano,device=cuda:0"))
-    assert loads == [("", ""), ("nano", "cuda:0")]
+    alive.append(load_verifier("emotion:nano,device=cpu"))  # where it runs anyway
+    assert loads == [("nano", "")]
+    alive.append(load_verifier("emotion:iemocap,device=cpu"))
+    monkeypatch.setattr(sharing, "choose_device", lambda device: device or "cuda")
+    alive += [load_verifier("emotion:iemocap"), load_verifier("emotion:iemocap,device=cuda,target=sad")]
+    assert loads == [("nano", ""), ("iemocap", "cpu"), ("iemocap", "")]
 
 
 def test_a_model_that_raises_on_one_clip_still_costs_one_score(recognisers, items):
