@@ -4,7 +4,8 @@ Measures what a search can be fooled by: speech that stops early, runs on, stall
 (`verifiers.guards` makes yes or no of it). `plausibility` lies in [0, 1], so that it can be added to
 other verifiers. The limits are those of English; text that is not mostly Latin letters is not judged.
 
-Length of a text: one per letter, four per digit ("zero" to "nine" have four letters on average).
+A clip without the ups and downs of speech (`verifiers.levels`) fails as silent: noise of the right length is no good
+clip. Length of a text: one per letter, four per digit ("zero" to "nine" have four letters on average).
 Speech: from the first to the last 20 ms frame within 40 dB of the loudest frame.
 """
 
@@ -20,9 +21,8 @@ from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Score
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.levels import active_frames, frame_samples, no_voice
 
-FRAME_SECONDS = 0.02
-SILENCE_BELOW_PEAK_DB = 40.0
 FULL_SCALE = 32767.0 / 32768.0
 """The largest sample of a 16-bit file."""
 LETTERS_PER_DIGIT = 4
@@ -72,7 +72,7 @@ class DurationVerifier:
     """Plausible pace first; the value `seconds_per_character` comes along for tables of pace."""
 
     name = "duration"
-    version = "1"
+    version = "2"
     judge = "signal"
     supports_partial = False
     metrics = (
@@ -108,7 +108,7 @@ def measure(clip: Clip) -> Signal:
     first, last = np.flatnonzero(active)[[0, -1]]
     inside = active[first : last + 1]
     gaps = np.diff(np.flatnonzero(inside)) - 1
-    frame = _frame(clip.rate)
+    frame = frame_samples(clip.rate)
     return Signal(
         speech_seconds=(min((int(last) + 1) * frame, len(clip.samples)) - int(first) * frame) / clip.rate,
         longest_pause=float(gaps.max(initial=0)) * frame / clip.rate,
@@ -117,23 +117,15 @@ def measure(clip: Clip) -> Signal:
     )
 
 
-def active_frames(clip: Clip) -> np.ndarray:
-    """Which frames of 20 ms are not silent [frames]; the last may be shorter."""
-    frame = _frame(clip.rate)
-    starts = np.arange(0, len(clip.samples), frame)
-    energy = np.add.reduceat(np.square(clip.samples, dtype=np.float64), starts)
-    # The last frame may be shorter: its power is that of the samples it has.
-    level = energy / np.diff(starts, append=len(clip.samples))
-    loud: np.ndarray = level >= level.max() * 10.0 ** (-SILENCE_BELOW_PEAK_DB / 10.0)
-    return loud
-
-
 def _judge_one(item: Item) -> Judgement | Failure:
     characters = spoken_characters(item.request.text)
     if not characters:
         message = f"The text {item.request.text!r} has no letters or digits of Latin script to compare the length with."
         return Failure(FailureKind.NO_REFERENCE, message)
-    signal = measure(clip_of(item))
+    clip = clip_of(item)
+    if failure := no_voice(clip):
+        return failure
+    signal = measure(clip)
     values = {
         "plausibility": plausibility(signal.speech_seconds, characters),
         "clipping": signal.clipping,
@@ -183,7 +175,3 @@ def _window(characters: int) -> tuple[float, float]:
 def _factor_beyond(seconds: float, characters: int) -> float:
     fastest, slowest = _window(characters)
     return max(fastest / seconds, seconds / slowest)
-
-
-def _frame(rate: int) -> int:
-    return max(1, round(FRAME_SECONDS * rate))

@@ -7,8 +7,9 @@ most probable other one. `emotion:MODEL,target=happy` wants the same emotion of 
 `target` and `margin` are of the emotion that is heard in the prompt. Embeddings of all speech point much the
 same way (two different emotions often exceed 0.9), so read `similarity` beside `margin`.
 
-The classifier (`verifiers.emotion_model`) is the judge: numbers of two models are never comparable. Works on
-unfinished candidates from `PARTIAL_SECONDS` on.
+The classifier (`verifiers.emotion_model`) is the judge: numbers of two models are never comparable. A clip without
+the ups and downs of speech (`verifiers.levels`) fails as silent. Works on unfinished candidates from `PARTIAL_SECONDS`
+on.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tts_eval.audio import AudioSource
+from tts_eval.audio import AudioSource, Clip
 from tts_eval.devices import DEVICES
 from tts_eval.emotions import Heard, emotion_name
 from tts_eval.errors import ConfigError
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers.emotion_model import RATE, EmotionModel
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.levels import no_voice
 from verifiers.model_spec import parse_model_spec
 from verifiers.references import References, too_short
 from verifiers.sharing import shared_emotions
@@ -76,7 +78,7 @@ class EmotionVerifier:
     """Probability and margin of the wanted emotion; higher is better."""
 
     name = "emotion"
-    version = "1"
+    version = "2"
     supports_partial = True
 
     def __init__(self, model: EmotionModel, target: str = LABEL) -> None:
@@ -125,7 +127,7 @@ class EmotionVerifier:
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:
         wanted = self._wanted([item.request for item in items])
         problems = [
-            target if isinstance(target, Failure) else too_short(clip_of(item), self._model.shortest_seconds)
+            target if isinstance(target, Failure) else self._unjudgeable(clip_of(item))
             for item, target in zip(items, wanted, strict=True)
         ]
         # A candidate with nothing to compare with would be heard for nothing.
@@ -135,6 +137,10 @@ class EmotionVerifier:
             problem or self._compare(target, heard[index])
             for index, (target, problem) in enumerate(zip(wanted, problems, strict=True))
         ]
+
+    def _unjudgeable(self, clip: Clip) -> Failure | None:
+        # A classifier has an emotion for everything, so hiss might win.
+        return too_short(clip, self._model.shortest_seconds) or no_voice(clip)
 
     def _compare(self, target: str | Heard | Failure, heard: Heard) -> Judgement:
         assert not isinstance(target, Failure)

@@ -1,6 +1,7 @@
 """Is there anything obviously wrong with the clip? Five guards, no model; each names what it found.
 
-    silent      nobody speaks for `LONGEST_SILENCE` seconds on end, at the start, within or at the end
+    silent      nobody speaks for `LONGEST_SILENCE` seconds on end, at the start, within or at the end, or at all:
+                hiss or hum (`verifiers.levels`)
     clipped     more samples at full scale than real recordings have
     runaway     speech goes on for twice the longest that the text should take
     repetition  the model went round in circles: it says so, or its codes or its sound do (`verifiers.loops`)
@@ -21,8 +22,8 @@ from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
 from tts_eval.types import FinishReason, Item, Metric, Score
 from verifiers import duration
-from verifiers.duration import FRAME_SECONDS
 from verifiers.judging import Judgement, clip_of, score_items
+from verifiers.levels import FRAME_SECONDS, active_frames, frame_samples, steady
 from verifiers.loops import code_loop, longest_run, sound_loop
 
 PARTIAL_SECONDS = 1.0
@@ -49,7 +50,7 @@ class GuardsVerifier:
     """1 for a clip that no guard objects to."""
 
     name = "guards"
-    version = "1"
+    version = "2"
     judge = "signal"
     supports_partial = True
     metrics = (Metric(name="clean", higher_is_better=True, worst=0.0, unit="rate", protocol="guards@1"),)
@@ -72,7 +73,7 @@ def flags(item: Item) -> dict[str, str]:
     signal = duration.measure(clip)
     characters = duration.spoken_characters(item.request.text)
     found = {
-        "silent": _silent(clip),
+        "silent": steady(clip) or _silent(clip),
         "clipped": duration.clipped(signal),
         "runaway": duration.runaway(signal, characters) if characters else "",
         "repetition": _repetition(item),
@@ -85,15 +86,14 @@ def flags(item: Item) -> dict[str, str]:
 
 def end_level(clip: Clip) -> float:
     """Decibels of the last 20 ms relative to the loudest 20 ms."""
-    frame = max(1, round(FRAME_SECONDS * clip.rate))
-    frame = min(frame, len(clip.samples))
+    frame = min(frame_samples(clip.rate), len(clip.samples))
     total = np.concatenate(([0.0], np.cumsum(np.square(clip.samples, dtype=np.float64))))
     energy = total[frame:] - total[:-frame]
     return float(10.0 * np.log10(max(energy[-1] / energy.max(), 1e-12)))
 
 
 def _silent(clip: Clip) -> str:
-    _, frames = longest_run(~duration.active_frames(clip))
+    _, frames = longest_run(~active_frames(clip))
     seconds = frames * FRAME_SECONDS
     return f"nobody speaks for {seconds:.2f} s on end" if seconds >= LONGEST_SILENCE else ""
 
@@ -104,7 +104,7 @@ def _repetition(item: Item) -> str:
     clip, codes = clip_of(item), item.candidate.tokens
     if codes is not None and len(codes):
         seconds = clip.seconds / len(codes)
-        active = duration.active_frames(clip)
+        active = active_frames(clip)
         middles = ((np.arange(len(codes)) + 0.5) * seconds / FRAME_SECONDS).astype(int)
         loop = code_loop(codes, seconds, active[np.minimum(middles, len(active) - 1)])
         if loop is not None:

@@ -22,6 +22,12 @@ def tone(seconds: float, rate: int = RATE, level: float = 0.3) -> np.ndarray:
     return (level * np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
 
 
+def syllables(seconds: float, level: float = 0.3) -> np.ndarray:
+    """A tone that comes and goes four times a second, never silent."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    return (tone(seconds, level=level) * (0.55 + 0.45 * np.sin(2 * np.pi * 4 * time))).astype(np.float32)
+
+
 def rest(seconds: float, rate: int = RATE) -> np.ndarray:
     return np.zeros(round(seconds * rate), np.float32)
 
@@ -96,8 +102,8 @@ def test_the_signal_is_measured_in_seconds_at_any_rate(rate):
 
 
 def test_silence_around_the_speech_is_not_pace_and_not_a_pause(make_item):
-    tight = score_of(make_item, joined(tone(2)))
-    padded = score_of(make_item, joined(rest(3), tone(2), rest(3)))
+    tight = score_of(make_item, joined(syllables(2)))
+    padded = score_of(make_item, joined(rest(3), syllables(2), rest(3)))
     assert padded.values["seconds_per_character"] == pytest.approx(tight.values["seconds_per_character"], abs=0.001)
     assert tight.values["seconds_per_character"] == pytest.approx(0.1)
     assert padded.value == tight.value == 1
@@ -135,13 +141,13 @@ def test_clipping_counts_both_ends_and_what_is_beyond():
     ],
 )
 def test_flags_far_outside_the_window(make_item, seconds, flags):
-    score = score_of(make_item, joined(tone(seconds)))
+    score = score_of(make_item, joined(syllables(seconds)))
     assert set(score.details) == flags
     assert all("20 characters" in message for message in score.details.values())
 
 
 def test_overloaded_clips_are_flagged(make_item):
-    loud = np.clip(tone(2, level=3.0), -1, 1)
+    loud = np.clip(syllables(2, level=5.0), -1, 1)
     score = score_of(make_item, joined(loud))
     assert set(score.details) == {"clipped"}
     assert score.values["clipping"] > 0.5
@@ -158,8 +164,15 @@ def test_bad_clips_fail_before_the_text_is_read(make_item):
     assert score_of(make_item, None).failure.kind is FailureKind.MISSING
 
 
+@pytest.mark.parametrize("sound", [tone(2), np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32)])
+def test_a_sound_without_ups_and_downs_is_no_speech_however_long(make_item, sound):
+    padded = score_of(make_item, joined(rest(1), sound, rest(1)))
+    assert padded.failure.kind is FailureKind.SILENT
+    assert "the level moves by" in padded.failure.message
+
+
 def test_every_metric_has_a_value_and_the_first_is_the_score(make_item):
-    score = score_of(make_item, joined(tone(8)))
+    score = score_of(make_item, joined(syllables(8)))
     verifier = create("")
     assert {metric.name for metric in verifier.metrics} <= set(score.values)
     assert score.value == score.values["plausibility"] < 1

@@ -41,7 +41,9 @@ def model():
 
 
 def level(value: float, seconds: float = 1.0) -> Clip:
-    return Clip(np.full(round(seconds * RATE), value, np.float32), RATE)
+    """On average; every other 20 ms are louder, as no hum is."""
+    louder = np.arange(round(seconds * RATE)) // 320 % 2 == 0
+    return Clip(np.where(louder, 1.5 * value, 0.5 * value).astype(np.float32), RATE)
 
 
 def only(scores):
@@ -57,6 +59,13 @@ def test_target_and_margin_of_a_label(model, make_item):
     assert score.values["probability_sad"] == pytest.approx(0.2, abs=1e-6)
     assert dict(score.details) == {"wanted": "happy", "heard": "neutral"}
     np.testing.assert_allclose(score.embedding, [np.cos(0.2), np.sin(0.2)], atol=1e-6)
+
+
+def test_hiss_has_no_emotion_and_is_not_heard(model, make_item):
+    hiss = Clip(np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32), RATE)
+    score = only(EmotionVerifier(model).score([make_item(hiss, metadata={"emotion": "happy"})]))
+    assert score.failure.kind is FailureKind.SILENT
+    assert model.calls in ([], [0])
 
 
 @pytest.mark.parametrize(

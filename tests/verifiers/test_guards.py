@@ -52,6 +52,12 @@ def test_a_long_silence_is_flagged_wherever_it_is(make_item, place):
         assert flags_of(make_item, np.concatenate(parts), TEXT * 2) == flags
 
 
+def test_hiss_is_silence_however_long_and_however_it_ends(make_item):
+    hiss = faded(np.random.default_rng(0).normal(0, 0.1, 2 * RATE).astype(np.float32))
+    assert flags_of(make_item, hiss) == {"silent"}
+    assert flags_of(make_item, hiss[: 2 * RATE], partial=True) == {"silent"}
+
+
 def test_clipping_is_flagged(make_item):
     assert flags_of(make_item, np.clip(GOOD * 20, -1, 1)) == {"clipped"}
 
