@@ -2,14 +2,14 @@
 
 Words come apart, and are aligned, as jiwer does it: whole texts here have the numbers that the
 protocols' own scripts have. Speech that is not finished is compared with the prefix of the text
-that it fits best, found in the last row of one edit-distance table.
+that it fits best, found in one edit-distance table.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -80,8 +80,15 @@ def compare(reference: Sequence[str], hypothesis: Sequence[str], joiner: str = "
     return Comparison(counts, chunks)
 
 
-def best_prefix(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-    """Length of the prefix of the reference that is fewest edits away from the whole hypothesis.
+class PrefixFit(NamedTuple):
+    """A prefix of the reference, and how many edits it is away from the hypothesis."""
+
+    length: int
+    errors: int
+
+
+def best_prefixes(reference: Sequence[str], hypothesis: Sequence[str]) -> list[PrefixFit]:
+    """For each beginning of the hypothesis, from none of it to all, the prefix of the reference fewest edits away.
 
     Of prefixes that are equally far the longest is taken: a word heard in another's place counts as that word, not
     as one too many. It holds at least one unit when neither side is empty.
@@ -89,9 +96,12 @@ def best_prefix(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     units = np.array(reference, dtype=object)
     positions = np.arange(len(reference) + 1)
     costs = positions.copy()  # edits between each prefix of the reference and what of the hypothesis is done so far
+    found = [PrefixFit(0, 0)]
     for unit in hypothesis:
         substituted = costs[:-1] + (units != unit)
         costs = np.concatenate([costs[:1] + 1, np.minimum(costs[1:] + 1, substituted)])
         # A prefix costs at most one deletion more than the one before it.
         costs = np.minimum.accumulate(costs - positions) + positions
-    return len(reference) - int(np.argmin(costs[::-1]))
+        length = len(reference) - int(np.argmin(costs[::-1]))
+        found.append(PrefixFit(length, int(costs[length])))
+    return found

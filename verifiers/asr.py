@@ -4,8 +4,9 @@ A recogniser hears every clip once. The transcript is compared with the request 
 protocol; the likelihood is the mean log-probability of the request's tokens given the audio, which
 ranks clips that all have the right transcript. Failed clips are never skipped: their scores
 still carry how many reference words went unheard.
-Of an unfinished clip both are about the prefix of the text that the transcript fits best, and the
-transcript's last word, which may be cut, does not count; with fewer than two words it is undecided.
+Of an unfinished clip both are about the prefix of the text that the transcript fits best. The transcript's last
+word, which may be cut, does not count, nor do two more as long as they are errors: a cut word can sound like several.
+With fewer than two words left it is undecided.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class AsrVerifier:
     """Word error rate and text likelihood by one recogniser."""
 
     name = "asr"
-    version = "2"
+    version = "3"
     supports_partial = True
 
     def __init__(self, recogniser: Recogniser, protocol: str = DEFAULT_PROTOCOL) -> None:
@@ -140,7 +141,7 @@ class AsrVerifier:
             return Failure(
                 FailureKind.UNDECIDED,
                 f"Of '{request.id}' #{item.candidate.index} only {transcript.text!r} has been said so far, whose last "
-                "word may be cut; judge it again when there is more.",
+                "words may be cut; judge it again when there is more.",
             )
         counts = comparison.counts
         values = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tts_eval.edits import best_prefix, compare
+from tts_eval.edits import best_prefixes, compare
 
 units = st.lists(st.sampled_from("abcd"), min_size=1, max_size=7)
 
@@ -35,15 +35,17 @@ def distance(reference: list[str], hypothesis: list[str]) -> int:
     ],
 )
 def test_the_prefix_that_fits_best(heard, length):
-    assert best_prefix(list("abcde"), heard.split()) == length
+    assert best_prefixes(list("abcde"), heard.split())[-1].length == length
 
 
 @given(reference=units, hypothesis=units)
 def test_no_prefix_fits_better_and_no_longer_one_as_well(reference, hypothesis):
     costs = [distance(reference[:length], hypothesis) for length in range(len(reference) + 1)]
-    length = best_prefix(reference, hypothesis)
+    fits = best_prefixes(reference, hypothesis)
+    length, errors = fits[-1]
     assert length >= 1
-    assert costs[length] == min(costs)
+    assert costs[length] == min(costs) == errors
+    assert fits[:-1] == best_prefixes(reference, hypothesis[:-1])
     assert all(cost > costs[length] for cost in costs[length + 1 :])
     assert compare(reference[:length], hypothesis).counts.errors == costs[length]
 
