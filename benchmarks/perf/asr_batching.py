@@ -1,10 +1,16 @@
-"""How much faster the `asr` verifier is than a loop over faster-whisper, and whether it hears as well.
+"""How much faster the `asr` verifier is than a loop over faster-whisper or openai-whisper, and does it hear as well?
 
-Both sides use the same int8 weights, threads and clips. The loop calls `WhisperModel.transcribe` once per
-clip and only transcribes; the verifier also scores the likelihood of the true text and counts word errors.
-Speed: clips of 4-8 s, each run timing both sides, who goes first alternating; the ratio is the median over
-runs. Accuracy: corpus WER against the true text on clips of 3-10 s, with a paired bootstrap interval of
-the difference (verifier minus loop, 10,000 resamples of clips, 95 %).
+All sides use the same weights, threads and clips: int8 in the verifier and faster-whisper, float32 in openai-whisper,
+which knows no smaller number on a CPU. A loop calls `transcribe` once per clip, at temperature 0 (no second attempts),
+without voice detection, timestamps and text of earlier clips, and only transcribes; the verifier also scores the
+likelihood of the true text and counts word errors. Beam 5 is the default of faster-whisper and of the command line of
+openai-whisper, whose Python function is greedy.
+
+Speed: clips of 4-8 s. Every run times all sides, who goes first alternating; ratios are medians over runs, of wall
+seconds and of the processor seconds of all threads, which a busy machine leaves alone. Words: WER against the true
+text, on these clips and on more of 3-10 s, with a paired bootstrap interval of the difference (verifier minus loop,
+10,000 resamples of clips, 95 %). `exact` keeps the 30 s window to hear what the loop over faster-whisper hears with
+beam 5: the share of clips with the same transcript, word for word, capitals and punctuation included.
 
     python -m benchmarks.perf.asr_batching --data-dir DATA
 
@@ -16,17 +22,19 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from benchmarks.perf.whisper_weights import save_openai
 from tts_eval import weights
 from tts_eval.audio import Clip, read_audio
-from tts_eval.edits import ErrorCounts
 from tts_eval.execution import available_cores
 from tts_eval.text import load_protocol
 from tts_eval.types import Candidate, FinishReason, Item, Request, Sampling
@@ -35,6 +43,10 @@ from verifiers.asr import DEFAULT_PROTOCOL, AsrVerifier
 
 ASSETS = {"tiny.en": "whisper-tiny.en", "base": "whisper-base"}
 RESAMPLES = 10_000
+CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+VERIFIER, EXACT = "asr", "exact"
+FASTER, FASTER_GREEDY, OPENAI, OPENAI_GREEDY = "faster-beam5", "faster-greedy", "openai-beam5", "openai-greedy"
+SIDES = (VERIFIER, EXACT, FASTER, FASTER_GREEDY, OPENAI, OPENAI_GREEDY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +56,10 @@ class Read:
     name: str
     clip: Clip
     text: str
+
+
+Side: TypeAlias = Callable[[Sequence[Read]], list[str]]
+"""Clips in, transcripts out."""
 
 
 def read_librispeech(folder: Path, shortest: float, longest: float) -> list[Read]:
@@ -68,131 +84,203 @@ def sample(clips: Sequence[Read], count: int) -> list[Read]:
     return [clips[index] for index in sorted(chosen)]
 
 
-def score(verifier: AsrVerifier, clips: Sequence[Read]) -> list[str]:
-    """The whole verifier; returns its transcripts."""
-    items = [
-        Item(
-            request=Request(id=clip.name, text=clip.text),
-            candidate=Candidate(index=0, seed=0, sampling=Sampling(), finish=FinishReason.EOS, clip=clip.clip),
-        )
-        for clip in clips
-    ]
-    return [result.details["transcript"] for result in verifier.score(items)]
+def load_sides(name: str, threads: int, wanted: Sequence[str]) -> dict[str, Side]:
+    """Those of `SIDES` that are wanted, each hearing with the weights called `name`."""
+    import torch
+    from faster_whisper import WhisperModel
 
-
-def loop(model: Any, clips: Sequence[Read], beam: int) -> list[str]:
-    """One `transcribe` call per clip; returns the transcripts."""
-    texts = []
-    for clip in clips:
-        segments, _ = model.transcribe(
-            clip.clip.at(16_000),
-            beam_size=beam,
-            vad_filter=False,
-            language="en",
-            condition_on_previous_text=False,
-            without_timestamps=True,
-        )
-        texts.append(" ".join(segment.text.strip() for segment in segments))
-    return texts
-
-
-def seconds(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def measure_speed(verifier: AsrVerifier, model: Any, clips: Sequence[Read], runs: int) -> dict[str, Any]:
-    """Seconds of each side per run, and the medians of the ratios within a run."""
-    sides: dict[str, Callable[[], object]] = {
-        "verifier": lambda: score(verifier, clips),
-        "loop_beam5": lambda: loop(model, clips, 5),
-        "loop_beam1": lambda: loop(model, clips, 1),
+    torch.set_num_threads(threads)
+    folder = weights.locate(ASSETS[name])
+    fast = whisper_ctranslate2.load(name, threads=threads)
+    exact = whisper_ctranslate2.load(name, exact=True, threads=threads)
+    faster = WhisperModel(str(folder), compute_type=fast.judge.split(":")[2], cpu_threads=threads)
+    openai = _openai_model(folder) if {OPENAI, OPENAI_GREEDY} & set(wanted) else None
+    sides = {
+        VERIFIER: verifying(AsrVerifier(fast)),
+        EXACT: verifying(AsrVerifier(exact)),
+        FASTER: looping(lambda audio: _faster(faster, audio, 5)),
+        FASTER_GREEDY: looping(lambda audio: _faster(faster, audio, 1)),
+        OPENAI: looping(lambda audio: _openai(openai, audio, 5)),
+        OPENAI_GREEDY: looping(lambda audio: _openai(openai, audio, None)),
     }
-    score(verifier, clips[:8])
-    loop(model, clips[:2], 5)
-    taken: dict[str, list[float]] = {side: [] for side in sides}
+    return {side: hear for side, hear in sides.items() if side in wanted}
+
+
+def _openai_model(folder: Path) -> Any:
+    import whisper
+
+    with TemporaryDirectory() as scratch:
+        return whisper.load_model(str(save_openai(folder, Path(scratch) / "whisper.pt")), device="cpu")
+
+
+def verifying(verifier: AsrVerifier) -> Side:
+    """The whole verifier, all clips in one call."""
+
+    def hear(clips: Sequence[Read]) -> list[str]:
+        items = [
+            Item(
+                request=Request(id=clip.name, text=clip.text),
+                candidate=Candidate(index=0, seed=0, sampling=Sampling(), finish=FinishReason.EOS, clip=clip.clip),
+            )
+            for clip in clips
+        ]
+        return [result.details["transcript"] for result in verifier.score(items)]
+
+    return hear
+
+
+def looping(transcribe: Callable[[np.ndarray], str]) -> Side:
+    """One call per clip."""
+    return lambda clips: [transcribe(clip.clip.at(16_000)) for clip in clips]
+
+
+def _faster(model: Any, audio_16k: np.ndarray, beam: int) -> str:
+    segments, _ = model.transcribe(
+        audio_16k,
+        beam_size=beam,
+        temperature=0.0,
+        vad_filter=False,
+        language="en",
+        condition_on_previous_text=False,
+        without_timestamps=True,
+    )
+    return " ".join(segment.text.strip() for segment in segments)
+
+
+def _openai(model: Any, audio_16k: np.ndarray, beam: int | None) -> str:
+    heard = model.transcribe(
+        np.array(audio_16k),
+        beam_size=beam,
+        temperature=0.0,
+        language="en",
+        condition_on_previous_text=False,
+        without_timestamps=True,
+        fp16=False,
+    )
+    return str(heard["text"]).strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a side took in each run, by clock, and what it heard in the last."""
+
+    seconds: Mapping[str, Sequence[float]]
+    transcripts: Sequence[str]
+
+
+def measure(sides: Mapping[str, Side], clips: Sequence[Read], runs: int) -> dict[str, Timed]:
+    """All sides on the same clips; each is warmed up by two of them."""
+    for hear in sides.values():
+        hear(clips[:2])
+    seconds: dict[str, dict[str, list[float]]] = {side: {clock: [] for clock in CLOCKS} for side in sides}
+    heard: dict[str, list[str]] = {}
     for run in range(runs):
         for side in list(sides) if run % 2 == 0 else list(reversed(sides)):
-            taken[side].append(seconds(sides[side]))
-    ratios = {
-        f"ratio_{side}": statistics.median(
-            slow / fast for slow, fast in zip(taken[side], taken["verifier"], strict=True)
-        )
-        for side in ("loop_beam5", "loop_beam1")
-    }
-    return {**{f"{side}_seconds": [round(run, 2) for run in values] for side, values in taken.items()}, **ratios}
+            before = {clock: read() for clock, read in CLOCKS.items()}
+            heard[side] = sides[side](clips)
+            for clock, read in CLOCKS.items():
+                seconds[side][clock].append(read() - before[clock])
+            took = ", ".join(f"{values[-1]:.1f} s {clock}" for clock, values in seconds[side].items())
+            print(f"run {run + 1} of {runs}, {side}: {took}", file=sys.stderr)
+    return {side: Timed(seconds[side], heard[side]) for side in sides}
 
 
-def measure_accuracy(verifier: AsrVerifier, model: Any, clips: Sequence[Read]) -> dict[str, Any]:
-    """Corpus WER of both sides and the bootstrap interval of their difference."""
-    protocol = load_protocol(DEFAULT_PROTOCOL)
-
-    def counts(texts: Sequence[str]) -> list[ErrorCounts]:
-        return [protocol.counts(clip.text, text) for clip, text in zip(clips, texts, strict=True)]
-
-    ours, theirs = counts(score(verifier, clips)), counts(loop(model, clips, 5))
-    words = np.array([count.reference_length for count in ours])
-    difference = np.array([mine.errors - other.errors for mine, other in zip(ours, theirs, strict=True)])
-    rows = np.random.default_rng(0).integers(0, len(clips), size=(RESAMPLES, len(clips)))
-    low, high = np.percentile(difference[rows].sum(axis=1) / words[rows].sum(axis=1), [2.5, 97.5])
+def speed(timed: Mapping[str, Timed]) -> dict[str, dict[str, Any]]:
+    """By side: seconds of each run, and how many times faster the verifier is, by clock."""
+    fast = timed[VERIFIER].seconds
     return {
-        "clips": len(clips),
-        "wer_verifier": sum(count.errors for count in ours) / int(words.sum()),
-        "wer_loop": sum(count.errors for count in theirs) / int(words.sum()),
-        "difference": float(difference.sum() / words.sum()),
-        "difference_95": [float(low), float(high)],
+        side: {
+            **{f"{clock}_seconds": [round(value, 2) for value in values] for clock, values in each.seconds.items()},
+            **{
+                f"ratio_{clock}": statistics.median(
+                    slow / quick for slow, quick in zip(values, fast[clock], strict=True)
+                )
+                for clock, values in each.seconds.items()
+            },
+        }
+        for side, each in timed.items()
     }
+
+
+def accuracy(transcripts: Mapping[str, Sequence[str]], clips: Sequence[Read]) -> dict[str, dict[str, Any]]:
+    """By side: corpus WER, and the bootstrap interval of the verifier's minus the side's."""
+    protocol = load_protocol(DEFAULT_PROTOCOL)
+    words = np.array([protocol.reference_length(clip.text) for clip in clips])
+    errors = {
+        side: np.array([protocol.counts(clip.text, text).errors for clip, text in zip(clips, texts, strict=True)])
+        for side, texts in transcripts.items()
+    }
+    rows = np.random.default_rng(0).integers(0, len(clips), size=(RESAMPLES, len(clips)))
+    found = {}
+    for side, own in errors.items():
+        difference = errors[VERIFIER] - own
+        low, high = np.percentile(difference[rows].sum(axis=1) / words[rows].sum(axis=1), [2.5, 97.5])
+        found[side] = {
+            "clips": len(clips),
+            "wer": float(own.sum() / words.sum()),
+            "difference": float(difference.sum() / words.sum()),
+            "difference_95": [float(low), float(high)],
+        }
+    return found
+
+
+def agreement(transcripts: Mapping[str, Sequence[str]]) -> float | None:
+    """Share of clips of which `exact` and the loop over faster-whisper with beam 5 give the same words."""
+    if EXACT not in transcripts or FASTER not in transcripts:
+        return None
+    pairs = zip(transcripts[EXACT], transcripts[FASTER], strict=True)
+    return statistics.mean(one.split() == other.split() for one, other in pairs)
 
 
 def main() -> None:
-    """Measure, print a table and the JSON line."""
+    """Measure, print tables and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-dir", type=Path, required=True, help="folder that holds LibriSpeech/")
-    parser.add_argument("--clips", type=int, default=64, help="clips of 4-8 s for the speed")
-    parser.add_argument("--wer-clips", type=int, default=200, help="clips of 3-10 s for the accuracy; 0 skips it")
+    parser.add_argument("--clips", type=int, default=64, help="clips of 4-8 s for the speed; 0 skips it")
+    parser.add_argument("--wer-clips", type=int, default=200, help="clips of 3-10 s for the words; 0 skips them")
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each side")
-    parser.add_argument("--threads", type=int, default=available_cores(), help="threads of both sides")
+    parser.add_argument("--threads", type=int, default=available_cores(), help="threads of every side")
     parser.add_argument("--models", nargs="+", choices=list(ASSETS), default=list(ASSETS), help="checkpoints")
+    parser.add_argument("--against", nargs="+", choices=SIDES[1:], default=SIDES[1:], help="what asr is compared with")
     options = parser.parse_args()
-
-    from faster_whisper import WhisperModel
 
     folder = options.data_dir / "LibriSpeech"
     timed = sample(read_librispeech(folder, 4.0, 8.0), options.clips)
-    judged = sample(read_librispeech(folder, 3.0, 10.0), options.wer_clips) if options.wer_clips else []
+    more = sample(read_librispeech(folder, 3.0, 10.0), options.wer_clips)
     results: dict[str, Any] = {"threads": options.threads, "clips": options.clips, "runs": options.runs}
     for name in options.models:
-        verifier = AsrVerifier(whisper_ctranslate2.load(name, threads=options.threads))
-        model = WhisperModel(
-            str(weights.locate(ASSETS[name])), compute_type=verifier.judge.split(":")[2], cpu_threads=options.threads
-        )
-        speed = measure_speed(verifier, model, timed, options.runs) if options.runs else {}
-        accuracy = measure_accuracy(verifier, model, judged) if judged else {}
-        results[name] = {"judge": verifier.judge, **speed, **accuracy}
-        print(table(name, options.clips, results[name]))
+        sides = load_sides(name, options.threads, (VERIFIER, *options.against))
+        result: dict[str, Any] = {}
+        if timed:
+            found = measure(sides, timed, options.runs)
+            heard = {side: each.transcripts for side, each in found.items()}
+            result |= {"speed": speed(found), "words": accuracy(heard, timed), "same_words": agreement(heard)}
+            print(f"{name}, {len(timed)} clips of 4-8 s, {options.threads} threads\n{table(result)}", flush=True)
+        if more:
+            # Beam 5 alone: the slower sides add nothing but hours.
+            heard = {side: hear(more) for side, hear in sides.items() if side in (VERIFIER, EXACT, FASTER)}
+            result["more"] = {"words": accuracy(heard, more), "same_words": agreement(heard)}
+            print(f"{name}, {len(more)} clips of 3-10 s\n{table(result['more'])}", flush=True)
+        results[name] = result
     print(json.dumps(results))
 
 
-def table(name: str, clips: int, result: dict[str, Any]) -> str:
-    """The measurements of one model, for people."""
-    lines = [f"{name}  ({result['judge']})"]
-    if "ratio_loop_beam5" in result:
-        for label, side in (
-            ("asr verifier", "verifier"),
-            ("loop, beam 5", "loop_beam5"),
-            ("loop, beam 1", "loop_beam1"),
-        ):
-            median = statistics.median(result[f"{side}_seconds"])
-            ratio = "" if side == "verifier" else f"   verifier is {result[f'ratio_{side}']:.2f}x as fast"
-            lines.append(f"  {label:14} {clips} clips in {median:6.2f} s{ratio}")
-    if "wer_loop" in result:
-        low, high = (100 * bound for bound in result["difference_95"])
-        lines.append(
-            f"  WER on {result['clips']} clips: verifier {result['wer_verifier']:.2%}, loop {result['wer_loop']:.2%}"
-        )
-        lines.append(f"  difference {100 * result['difference']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}")
+def table(result: Mapping[str, Any]) -> str:
+    """The measurements on one set of clips, for people."""
+    lines = [
+        "                 wall s   cpu s   asr is faster: wall, cpu      WER   asr's WER minus this, 95 % interval"
+    ]
+    for side, words in result["words"].items():
+        times = " " * 42
+        if "speed" in result:
+            took = result["speed"][side]
+            wall, cpu = (statistics.median(took[f"{clock}_seconds"]) for clock in CLOCKS)
+            times = f"{wall:6.1f}  {cpu:6.1f}   {took['ratio_wall']:14.2f}x {took['ratio_cpu']:7.2f}x "
+        low, high = (100 * bound for bound in words["difference_95"])
+        difference = f"{100 * words['difference']:+.2f} points [{low:+.2f}, {high:+.2f}]"
+        lines.append(f"  {side:14} {times}  {words['wer']:6.2%}   {difference}")
+    if result["same_words"] is not None:
+        lines.append(f"  {EXACT} and {FASTER}: the same words in {result['same_words']:.1%} of the clips")
     return "\n".join(lines)
 
 

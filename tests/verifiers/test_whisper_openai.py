@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from whisper_checkpoints import check_same_words, real_speech, real_weights, save_real_openai, utterances
+from whisper_checkpoints import check_same_words, real_speech, real_weights, utterances
 
+from benchmarks.perf.whisper_weights import save_openai
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
 from verifiers.asr import create
@@ -153,4 +154,4 @@ def test_a_missing_package_comes_with_its_command(monkeypatch):
 @pytest.mark.real
 def test_real_weights_hear_what_ctranslate2_hears_with_them(data, tmp_path):
     source, clips = real_weights(), real_speech(data, 2)
-    check_same_words(load(str(save_real_openai(source, tmp_path / "tiny.en.pt"))), clips)
+    check_same_words(load(str(save_openai(source, tmp_path / "tiny.en.pt"))), clips)

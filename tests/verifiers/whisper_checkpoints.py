@@ -1,15 +1,14 @@
-"""Whisper checkpoints of transformers and OpenAI: tiny random ones, and real ones out of CTranslate2 files."""
+"""Whisper checkpoints of transformers: tiny random ones, and the real tiny.en out of its CTranslate2 files."""
 
 from __future__ import annotations
 
-import re
-import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from benchmarks.perf.whisper_weights import transformers_weights
 from tts_eval.audio import read_audio
 from tts_eval.errors import WeightsError
 from tts_eval.weights import locate
@@ -17,7 +16,6 @@ from verifiers import whisper_ctranslate2
 from verifiers.recognition import RATE, Recogniser, Utterance
 
 LANGUAGES = ("en", "de")
-DTYPES = ("float32", "int8", "int16", "int32", "float16")
 
 
 def save_tiny_whisper(
@@ -68,90 +66,10 @@ def _byte_tokenizer(languages: tuple[str, ...]) -> Any:
     return tokenizer
 
 
-def read_ctranslate2(folder: Path) -> dict[str, np.ndarray]:
-    """The variables of a model.bin of binary version 6, as ctranslate2.specs.model_spec writes it; scalars left out."""
-    data = memoryview((folder / "model.bin").read_bytes())
-    position = 0
-
-    def number(kind: str) -> int:
-        nonlocal position
-        (value,) = struct.unpack_from(f"<{kind}", data, position)
-        position += struct.calcsize(kind)
-        return int(value)
-
-    def text() -> str:
-        nonlocal position
-        length = number("H")
-        found = bytes(data[position : position + length - 1]).decode()
-        position += length
-        return found
-
-    version, _, _ = number("I"), text(), number("I")
-    assert version == 6
-    found: dict[str, np.ndarray] = {}
-    for _ in range(number("I")):
-        name = text()
-        shape = [number("I") for _ in range(number("B"))]
-        dtype, size = DTYPES[number("B")], number("I")
-        if shape:
-            found[name] = np.frombuffer(data[position : position + size], dtype=dtype).reshape(shape).astype(np.float32)
-        position += size
-    return found
-
-
-def transformers_names(variables: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same weights under the names of `WhisperForConditionalGeneration`."""
-    found: dict[str, np.ndarray] = {}
-    for name, array in variables.items():
-        side, _, rest = name.partition("/")
-        part = rest.replace("layer_norm/gamma", "layer_norm/weight").replace("layer_norm/beta", "layer_norm/bias")
-        part = re.sub(r"^layer_(\d+)", r"layers/\1", part)
-        fixed = {"embeddings/weight": "embed_tokens/weight", "position_encodings/encodings": "embed_positions/weight"}
-        part = fixed.get(part, part)
-        part = re.sub(r"^(layers/\d+)/ffn/layer_norm", r"\1/final_layer_norm", part)
-        part = re.sub(r"^(layers/\d+)/ffn/linear_(\d)", lambda m: f"{m[1]}/fc{int(m[2]) + 1}", part)
-        part = re.sub(r"^(layers/\d+)/self_attention/layer_norm", r"\1/self_attn_layer_norm", part)
-        part = re.sub(r"^(layers/\d+)/attention/layer_norm", r"\1/encoder_attn_layer_norm", part)
-        part = part.replace("/self_attention/", "/self_attn/").replace("/attention/", "/encoder_attn/")
-        fused = {3: "qkv", 2: "kv", 1: "q"}
-        if match := re.fullmatch(r"(.*(?:self|encoder)_attn)/linear_(\d)/(weight|bias)", part):
-            stem, index, kind = match[1], int(match[2]), match[3]
-            if (stem.endswith("self_attn") and index == 1) or index == 2:
-                found[f"model.{side}.{stem}.out_proj.{kind}".replace("/", ".")] = array
-                continue
-            count = 3 if stem.endswith("self_attn") else (1, 2)[index]
-            for letter, piece in zip(fused[count], np.split(array, count), strict=True):
-                if not (letter == "k" and kind == "bias"):  # Whisper's keys have none
-                    found[f"model.{side}.{stem}.{letter}_proj.{kind}".replace("/", ".")] = piece
-            continue
-        found[f"model.{side}.{part}".replace("/", ".")] = array
-    return found
-
-
-def openai_names(weights: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Weights named as in transformers under the names of OpenAI's own implementation."""
-    changes = (
-        (r"^model\.", ""), (r"\.layers\.", ".blocks."), (r"encoder_attn_layer_norm", "cross_attn_ln"),
-        (r"self_attn_layer_norm", "attn_ln"), (r"encoder_attn\.", "cross_attn."), (r"self_attn\.", "attn."),
-        (r"q_proj", "query"), (r"k_proj", "key"), (r"v_proj", "value"), (r"out_proj", "out"),
-        (r"fc1", "mlp.0"), (r"fc2", "mlp.2"), (r"final_layer_norm", "mlp_ln"),
-        (r"^encoder\.layer_norm", "encoder.ln_post"), (r"^decoder\.layer_norm", "decoder.ln"),
-        (r"embed_positions\.weight", "positional_embedding"), (r"embed_tokens", "token_embedding"),
-    )  # fmt: skip
-    found = {}
-    for name, array in weights.items():
-        changed = name
-        for pattern, replacement in changes:
-            changed = re.sub(pattern, replacement, changed)
-        found[changed] = array
-    return found
-
-
 def save_real_whisper(source: Path, folder: Path) -> Path:
     """Whisper tiny.en out of its CTranslate2 files as an English-only checkpoint of transformers."""
     import json
 
-    import torch
     from transformers import (
         GenerationConfig,
         PreTrainedTokenizerFast,
@@ -172,9 +90,9 @@ def save_real_whisper(source: Path, folder: Path) -> Path:
         begin_suppress_tokens=None, **ends,
     )  # fmt: skip
     model = WhisperForConditionalGeneration(config)
-    weights = transformers_names(read_ctranslate2(source))
+    weights = transformers_weights(source)
     weights["proj_out.weight"] = weights["model.decoder.embed_tokens.weight"]
-    model.load_state_dict({name: torch.from_numpy(array) for name, array in weights.items()})
+    model.load_state_dict(weights)
     settings = json.loads((source / "config.json").read_text())
     model.generation_config = GenerationConfig(
         is_multilingual=False, no_timestamps_token_id=50362, max_length=448, suppress_tokens=settings["suppress_ids"],
@@ -182,21 +100,6 @@ def save_real_whisper(source: Path, folder: Path) -> Path:
     )  # fmt: skip
     model.save_pretrained(folder)
     return folder
-
-
-def save_real_openai(source: Path, path: Path) -> Path:
-    """Whisper tiny.en out of its CTranslate2 files in OpenAI's format."""
-    import torch
-
-    dims = {
-        "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 384, "n_audio_head": 6, "n_audio_layer": 4,
-        "n_vocab": 51864, "n_text_ctx": 448, "n_text_state": 384, "n_text_head": 6, "n_text_layer": 4,
-    }  # fmt: skip
-    weights = openai_names(transformers_names(read_ctranslate2(source)))
-    torch.save(
-        {"dims": dims, "model_state_dict": {name: torch.from_numpy(array) for name, array in weights.items()}}, path
-    )
-    return path
 
 
 def real_weights() -> Path:
