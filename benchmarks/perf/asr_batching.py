@@ -175,7 +175,7 @@ def measure(sides: Mapping[str, Side], clips: Sequence[Read], runs: int) -> dict
     seconds: dict[str, dict[str, list[float]]] = {side: {clock: [] for clock in CLOCKS} for side in sides}
     heard: dict[str, list[str]] = {}
     for run in range(runs):
-        for side in list(sides) if run % 2 == 0 else list(reversed(sides)):
+        for side in list(sides)[:: 1 if run % 2 == 0 else -1]:
             before = {clock: read() for clock, read in CLOCKS.items()}
             heard[side] = sides[side](clips)
             for clock, read in CLOCKS.items():

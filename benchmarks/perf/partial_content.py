@@ -6,7 +6,7 @@ is what the recogniser gets wrong in whole clips; what cutting adds shows in tho
 Wrong speech: in each clip one word of the text is replaced by the sound of another word that the same reader says
 in another clip, cut at the quietest 20 ms near the word's limits. The rate just before that word is compared with
 the rates up to 1.5 s after its end; 95 % intervals are bootstrap intervals over clips (10,000 resamples).
-Beginnings of which fewer than two words have been heard are undecided and take no part in the means.
+Beginnings of which fewer than two words are settled (`tts_eval.text`) are undecided and take no part in the means.
 
     python -m benchmarks.perf.partial_content --data-dir DATA
 
