@@ -32,19 +32,19 @@ VERIFIERS = (
     "duration",
 )
 BAD = ("silence", "noise", "faded noise", "hum", "empty", "nan", "missing")
-SENTENCES = {"01": "Kids are talking by the door.", "02": "Dogs are sitting by the door."}
+TEXT = "Kids are talking by the door."
 
 
 def real_requests(data: Path) -> list[tuple[Request, Clip]]:
     """Acted clips, each asked for in its own emotion and its own actor's voice."""
-    emotions = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry", "08": "surprised"}
+    emotions = {"01": "neutral", "03": "happy", "04": "sad", "05": "angry"}
     found = []
     for actor, emotion in enumerate(emotions, start=1):
         folder = data / "RAVDESS" / f"Actor_{actor:02d}"
         clips = [next(folder.glob(f"03-01-{emotion}-01-0{take}-01-*")) for take in (1, 2)]
         request = Request(
             id=clips[0].stem,
-            text=SENTENCES["01"],
+            text=TEXT,
             prompt=Prompt(audio=clips[1]),
             metadata={"emotion": emotions[emotion]},
         )
@@ -98,7 +98,8 @@ def test_no_bad_clip_is_better_than_the_worst_real_one(name, data, monkeypatch):
     requests = real_requests(data)
     real = verifier.score([item(request, clip) for request, clip in requests])
     assert all(score.failure is None for score in real)
-    pairs = [(kind, index) for kind in BAD for index in range(len(requests) if kind == "noise" else 1)]
+    wanted = len(requests) if name == "emotion" else 1  # noise might have any of the wanted emotions
+    pairs = [(kind, index) for kind in BAD for index in range(wanted if "noise" in kind else 1)]
     items = [item(requests[index][0], bad_clip(kind, requests[index][1])) for kind, index in pairs]
     scores = verifier.score(items)
     bad = {f"{kind} {index}": score for (kind, index), score in zip(pairs, scores, strict=True)}
