@@ -9,7 +9,7 @@ change once released - a change is a new version. `tests/golden/protocols.json` 
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal, TypeAlias
@@ -21,9 +21,6 @@ from tts_eval.registry import Registry
 Normaliser: TypeAlias = Callable[[str], str]
 
 
-UNSETTLED = 2
-"""How many errors at the end of unfinished speech do not count yet, beside its last word. Recognisers make several
-words of one that is cut ("in me" of "inmate", "candle mistake" of "candlemas day") and lack the context of the next."""
 FEWEST_SETTLED = 2
 """Words that must be settled before unfinished speech is judged: an error rate of one word is 0 or 1."""
 
@@ -59,8 +56,8 @@ class TextProtocol:
     def compare_unfinished(self, reference: str, hypothesis: str) -> Comparison | None:
         """`compare` with the prefix of the reference that fits the hypothesis best; None while there is too little.
 
-        The hypothesis loses its last word (or character), which may have been cut in the middle, and up to `UNSETTLED`
-        before it as long as they are errors: what comes next may yet show that they were right.
+        The hypothesis loses its last word (or character), which may have been cut in the middle, and the one before it
+        if that is an error: recognisers make two words of one that is cut ("in me" of "inmate").
 
         Raises:
             ValueError: the reference is empty once normalised.
@@ -68,7 +65,9 @@ class TextProtocol:
         wanted = self._wanted(reference)
         heard = words(self.normalise_hypothesis(hypothesis))[:-1]
         fits = best_prefixes(wanted, heard)
-        settled = _settled([fit.errors for fit in fits])
+        settled = len(heard)
+        if heard and fits[-1].errors > fits[-2].errors:
+            settled -= 1
         if settled < FEWEST_SETTLED:
             return None
         return compare(wanted[: fits[settled].length], heard[:settled], self._joiner)
@@ -90,16 +89,6 @@ class TextProtocol:
         if not wanted:
             raise ValueError(f"Reference {reference!r} is empty under protocol {self.name}.")
         return wanted
-
-
-def _settled(errors: Sequence[int]) -> int:
-    """How many words of unfinished speech count, given the errors of each of its beginnings, from none to all."""
-    heard = len(errors) - 1
-    settled = heard
-    # A word that is right where it stands settles all before it.
-    while settled and heard - settled < UNSETTLED and errors[settled] > errors[settled - 1]:
-        settled -= 1
-    return settled
 
 
 @cache

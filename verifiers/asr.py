@@ -4,9 +4,9 @@ A recogniser hears every clip once. The transcript is compared with the request 
 protocol; the likelihood is the mean log-probability of the request's tokens given the audio, which
 ranks clips that all have the right transcript. Failed clips are never skipped: their scores
 still carry how many reference words went unheard.
-Of an unfinished clip both are about the prefix of the text that the transcript fits best. The transcript's last
-word, which may be cut, does not count, nor do two more as long as they are errors: a cut word can sound like several.
-With fewer than two words left it is undecided.
+Of an unfinished clip both are about the prefix of the text that the transcript fits best. The transcript's
+last word, which may be cut, does not count, nor does an error just before it: a cut word often sounds like
+two. With fewer than two words left it is undecided.
 """
 
 from __future__ import annotations

@@ -49,15 +49,15 @@ def judge(tone, make_item) -> Callable[..., object]:
     [
         ("The last tr", 0, 2),
         ("the last train ho", 0, 3),
-        ("the last drain at home", 0, 2),  # the next words may yet show that these were right
-        ("the last drain at home was", 2, 4),  # "home" settles them
-        ("the last drain at foam blah blah", 2, 4),  # nothing does, but two may be wrong, not four
+        ("the last train hot meals", 0, 3),  # "hot" may be half of what was cut
+        ("the last train hot meals was", 1, 4),  # two words cannot both be
+        ("the last drain home was", 1, 4),
         ("The lost train home", 1, 3),
         ("the train home was", 1, 4),  # "last" was left out
         ("the last last train home", 1, 3),
         ("The last train home was almost empty", 0, 6),
-        ("the last train home was almost empty and then some more again", 2, 7),  # the text is over, the speech goes on
-        ("blah blah blah blah blah", 2, 2),
+        ("the last train home was almost empty and then some more", 2, 7),  # the text is over, the speech goes on
+        ("blah blah blah blah", 2, 2),
     ],
 )
 def test_errors_against_the_best_prefix(judge, heard, errors, words):
@@ -82,7 +82,7 @@ def test_characters_are_a_chinese_prefix(judge, monkeypatch, make_item, tone):
     assert (score.values["substitutions"], score.values["reference_words"]) == (1, 5)
 
 
-@pytest.mark.parametrize("heard", ["", "...", "The", "The last", "the lost and train", "blah blah blah"])
+@pytest.mark.parametrize("heard", ["", "...", "The", "The last", "the lost and", "blah blah blah"])
 def test_before_two_words_are_settled_it_is_undecided(judge, heard):
     score = judge(heard)
     assert score.value is None
