@@ -42,7 +42,7 @@ class FailureKind(StrEnum):
     NOT_FINITE = "not-finite"
     """NaN or infinite samples."""
     SILENT = "silent"
-    """Nothing above -60 dBFS, or nothing that a voice detector takes for a voice."""
+    """Nothing above -60 dBFS, nothing that a voice detector takes for a voice, or a hum of steady level."""
     SHORT = "short"
     """Shorter than what the verifier's model can hear."""
     UNDECIDED = "undecided"
