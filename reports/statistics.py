@@ -17,7 +17,7 @@ narrow by some points of coverage; reports therefore say how many clusters there
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -129,6 +129,15 @@ class Bootstrap:
         return Paired(
             self._percentile(change[:, None])[0], self._percentile(_divide(change, np.abs(earlier))[:, None])[0]
         )
+
+    def interval_of(self, parts: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
+        """Interval of any function of sums over the requests, e.g. of a difference of two ratios.
+
+        Args:
+            parts: what is summed, [requests, parts].
+            value: takes sums [resamples, parts] to values [resamples]; NaN where undefined.
+        """
+        return self._percentile(value(self._weights @ self._per_cluster(parts))[:, None])[0]
 
     def _values(self, sums: Sums) -> np.ndarray:
         """Set-level value in each resample, [resamples, ...]."""

@@ -174,7 +174,7 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         ValueError: the ranks of a request are not 0..N-1, each once.
     """
     ranks = ranks_of(results)
-    bootstrap = Bootstrap([_cluster(request) for request in results.requests], np.random.default_rng([seed, 0]))
+    bootstrap = bootstrap_of(results.requests, seed)
     pools = {judged.key: pool_of(results, judged) for judged in results.metrics}
     return Summary(
         run=results.name,
@@ -210,7 +210,7 @@ def _metric(
     complete = ~pool.is_spared.any(axis=1)
     oracle.numerators[~complete] = np.nan  # what was not heard might have been the best
     size = ranks.shape[1]
-    before, after, best = _column(selected, 0), _column(selected, -1), _column(oracle, -1)
+    before, after, best = column(selected, 0), column(selected, -1), column(oracle, -1)
     intervals = bootstrap.intervals(selected)
     n_chosen = int((pool.is_scored & (ranks == 0)).any(axis=1).sum())
     n_any = int((pool.is_scored.any(axis=1) & complete).sum())
@@ -233,7 +233,7 @@ def _metric(
         difference=estimate(difference, paired.absolute, n_chosen),
         gain=estimate(
             sign * difference / abs(baseline) if difference is not None and baseline else None,
-            _signed(paired.relative, sign),
+            signed(paired.relative, sign),
             n_chosen,
         ),
         above_half=None if lost is None else _finite(lost[-1]),
@@ -255,8 +255,8 @@ def _ground_truth(requests: Sequence[RequestResult], judged: JudgedMetric, seed:
     if not recorded:
         return None
     pool = ground_truths_of(recorded, judged)
-    sums = _column(pool.sums, 0)
-    bootstrap = Bootstrap([_cluster(request) for request in recorded], np.random.default_rng([seed, 0]))
+    sums = column(pool.sums, 0)
+    bootstrap = bootstrap_of(recorded, seed)
     value = _finite(float(sums.value))
     interval = bootstrap.interval(sums) if value is not None else None
     return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=len(requests))
@@ -330,6 +330,11 @@ def _cost(results: RunResults) -> CostSummary:
     )
 
 
+def bootstrap_of(requests: Sequence[RequestResult], seed: int) -> Bootstrap:
+    """The resampling of these requests, by speaker where speakers are known: the same draws for every number."""
+    return Bootstrap([_cluster(request) for request in requests], np.random.default_rng([seed, 0]))
+
+
 def _cluster(request: RequestResult) -> str:
     return f"speaker {request.speaker}" if request.speaker else f"request {request.id}"
 
@@ -339,11 +344,13 @@ def _cluster_unit(requests: Sequence[RequestResult]) -> str:
     return "request" if not known else "speaker" if known == len(requests) else "speaker or request"
 
 
-def _column(sums: Sums, index: int) -> Sums:
+def column(sums: Sums, index: int) -> Sums:
+    """One column of [requests, columns]."""
     return Sums(sums.numerators[:, index], sums.denominators[:, index])
 
 
-def _signed(interval: Interval | None, sign: float) -> Interval | None:
+def signed(interval: Interval | None, sign: float) -> Interval | None:
+    """The interval of the number times `sign`, which is 1 or -1."""
     if interval is None or sign > 0:
         return interval
     return Interval(-interval.high, -interval.low)
