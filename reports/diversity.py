@@ -77,7 +77,7 @@ def diversity_of(
     measured = _Measured.of(results, ranks, manner or {}, seed)
     return Diversity(
         candidates=ranks.shape[1],
-        different=said.different() if said else None,
+        different=said.different() if said and ranks.shape[1] > 1 else None,
         heard_by=heard_by,
         by_n=tuple(
             Variety(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reports.summary import MetricSummary, Summary
 from reports.tables import HELD_OUT, SELECTED_ON, shown_points
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Panel: TypeAlias = "Callable[[Axes], None]"
+"""Draws one panel."""
 PANEL_INCHES = (3.3, 2.5)
 COLOURS: Mapping[str, str] = {"selected": "#0072b2", "oracle": "#d55e00", "random": "#767676"}
 INK, GRID = "#1f2328", "#d8dee4"
@@ -42,14 +44,10 @@ def save_best_at_k(summary: Summary, path: Path) -> None:
     Raises:
         ValueError: the run has no metrics, so there is nothing to draw.
     """
-    import matplotlib
-
-    with matplotlib.rc_context({**STYLE, "svg.fonttype": "path"}):
-        figure = _figure(summary)
-        metadata: dict[str, Any] = (
-            {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else {}
-        )
-        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata)
+    ordered = ordered_metrics(summary)
+    if not ordered:
+        raise ValueError(f"Run '{summary.run}' has no metrics; score it before drawing best@k.")
+    save_panels([_panel(metric, ordered) for metric in ordered], path)
 
 
 def panels_svg(summary: Summary) -> list[str]:
@@ -57,19 +55,55 @@ def panels_svg(summary: Summary) -> list[str]:
 
     The variables are --ink, --rule, --selected, --oracle and --random.
     """
+    ordered = ordered_metrics(summary)
+    return [
+        inline_panel(_panel(metric, ordered), _title(metric), f"panel-{index}") for index, metric in enumerate(ordered)
+    ]
+
+
+def save_panels(panels: Sequence[Panel], path: Path) -> None:
+    """Write panels side by side, under one legend; the format follows the suffix (.svg, .png or .pdf)."""
     import matplotlib
 
-    ordered = ordered_metrics(summary)
-    panels = []
-    for index, metric in enumerate(ordered):
-        with matplotlib.rc_context({**STYLE, "svg.hashsalt": f"panel-{index}"}):
-            figure = _new_figure(1, 1)
-            axes = figure.subplots()
-            _draw(axes, metric, _limits(metric, ordered))
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg", transparent=True, metadata=SVG_METADATA)
-        panels.append(_inline(buffer.getvalue(), _title(metric)))
-    return panels
+    with matplotlib.rc_context({**STYLE, "svg.fonttype": "path"}):
+        columns = 2 if len(panels) in (2, 4) else min(len(panels), 3)
+        rows = -(-len(panels) // columns)
+        figure = _new_figure(rows, columns)
+        grid = figure.subplots(rows, columns, squeeze=False).flatten()
+        for axes, draw in zip(grid, panels, strict=False):
+            draw(axes)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        handles, labels = grid[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+        metadata: dict[str, Any] = (
+            {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else {}
+        )
+        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata)
+
+
+def inline_panel(draw: Panel, title: str, salt: str) -> str:
+    """One panel as an `<svg>` element for a page; `salt` keeps its ids apart from those of other panels."""
+    import matplotlib
+
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
+        figure = _new_figure(1, 1)
+        draw(figure.subplots())
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", transparent=True, metadata=SVG_METADATA)
+    return _inline(buffer.getvalue(), title)
+
+
+def axis_of_candidates(axes: Axes, n: int) -> None:
+    """A logarithmic x axis from 1 to `n` candidates."""
+    points = shown_points(n)
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(points, [str(k) for k in points])
+    axes.minorticks_off()
+    axes.set_xlim(1, max(n, 1.01))
+    axes.set_xlabel("candidates, k")
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
 
 
 def curve_csv(summary: Summary) -> str:
@@ -93,21 +127,9 @@ def ordered_metrics(summary: Summary) -> list[MetricSummary]:
     return sorted(summary.metrics, key=lambda metric: names.index(metric.judged.metric.name))
 
 
-def _figure(summary: Summary) -> Figure:
-    ordered = ordered_metrics(summary)
-    if not ordered:
-        raise ValueError(f"Run '{summary.run}' has no metrics; score it before drawing best@k.")
-    columns = 2 if len(ordered) in (2, 4) else min(len(ordered), 3)
-    rows = -(-len(ordered) // columns)
-    figure = _new_figure(rows, columns)
-    grid = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, metric in zip(grid, ordered, strict=False):
-        _draw(axes, metric, _limits(metric, ordered))
-    for axes in grid[len(ordered) :]:
-        axes.set_axis_off()
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
-    return figure
+def _panel(metric: MetricSummary, among: Sequence[MetricSummary]) -> Panel:
+    limits = _limits(metric, among)
+    return lambda axes: _draw(axes, metric, limits)
 
 
 def _new_figure(rows: int, columns: int) -> Figure:
@@ -122,10 +144,10 @@ def _new_figure(rows: int, columns: int) -> Figure:
 def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> None:
     curves, scale = metric.curves, _scale(metric)
     points = range(1, len(curves.selected) + 1)
-    selected, oracle = _scaled(curves.selected, scale), _scaled(curves.oracle, scale)
-    lows = _scaled([interval.low if interval else None for interval in curves.intervals], scale)
-    highs = _scaled([interval.high if interval else None for interval in curves.intervals], scale)
-    random = _scaled([curves.random] * len(points), scale)
+    selected, oracle = scaled(curves.selected, scale), scaled(curves.oracle, scale)
+    lows = scaled([interval.low if interval else None for interval in curves.intervals], scale)
+    highs = scaled([interval.high if interval else None for interval in curves.intervals], scale)
+    random = scaled([curves.random] * len(points), scale)
     markers = [k - 1 for k in shown_points(len(points))]
 
     axes.fill_between(points, lows, highs, color=COLOURS["selected"], alpha=0.16, linewidth=0, label="95 % interval")
@@ -138,15 +160,9 @@ def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> Non
     axes.plot(points, oracle, color=COLOURS["oracle"], linestyle=(0, (5, 2)), label="oracle", **dashed)
     axes.plot(points, random, color=COLOURS["random"], linestyle=(0, (1, 1.6)), label="random", **dashed)
 
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([k + 1 for k in markers], [str(k + 1) for k in markers])
-    axes.minorticks_off()
-    axes.set_xlim(1, max(len(points), 1.01))
+    axis_of_candidates(axes, len(points))
     axes.set_ylim(*limits)
-    axes.set_xlabel("candidates, k")
     axes.set_ylabel(_axis_label(metric))
-    axes.grid(axis="y")
-    axes.set_axisbelow(True)
     axes.set_title(_title(metric), loc="left", fontweight="bold" if not metric.judged.selected_on else "normal")
 
 
@@ -182,7 +198,8 @@ def _scale(metric: MetricSummary) -> float:
     return 100.0 if metric.judged.metric.is_rate else 1.0
 
 
-def _scaled(values: Sequence[float | None], scale: float) -> list[float]:
+def scaled(values: Sequence[float | None], scale: float) -> list[float]:
+    """The values times `scale`, undefined ones as NaN."""
     return [float("nan") if value is None else scale * value for value in values]
 
 

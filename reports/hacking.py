@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -81,9 +81,27 @@ class Hacking:
 
     comparisons: tuple[Comparison, ...]
     """One for each held-out judge: its first metric."""
-    diversity: Diversity | None
+    diversity: Diversity
     missing: str
     """Why there is nothing to compare; "" where there is."""
+
+    def as_json(self) -> dict[str, object]:
+        """Only str, int, finite float, bool, None, list and dict."""
+        return {
+            "missing": self.missing,
+            "comparisons": [
+                {
+                    "selecting": comparison.selecting.key,
+                    "held_out": comparison.held_out.key,
+                    "in_deviations": comparison.in_deviations,
+                    "outcome": comparison.outcome,
+                    "clusters": comparison.clusters,
+                    "gaps": [asdict(gap) for gap in comparison.gaps],
+                }
+                for comparison in self.comparisons
+            ],
+            "diversity": asdict(self.diversity),
+        }
 
 
 def hacking_of(results: RunResults, manner: Mapping[str, Manner] | None = None, seed: int = 0) -> Hacking:
@@ -101,11 +119,12 @@ def hacking_of(results: RunResults, manner: Mapping[str, Manner] | None = None, 
     size = ranks.shape[1]
     if size < 2:
         why = (
-            "There is one candidate of each request, so nothing can be said of what choosing promised and what of it "
-            "arrived, how varied the candidates were, or whether the verifiers agree with the judges. "
-            "A search other than best-of-n keeps only the candidate that it chose."
+            "There is one candidate of each request: a search other than best-of-n keeps only what it chose. So it "
+            "cannot be said what choosing promised and how much of it arrived, how varied the candidates were, or "
+            "whether the verifiers agree with the judges. That two judges give the chosen clips different numbers is "
+            "no gap: they do so of any clip. A pilot of best-of-n shows all of it: tts-eval run --n 4."
         )
-        return Hacking(comparisons=(), diversity=None, missing=why)
+        return Hacking(comparisons=(), diversity=diversity_of(results, [1], manner, seed), missing=why)
     points = gap_points(size)
     bootstrap = bootstrap_of(results.requests, seed)
     held_out = first_metrics([judged for judged in results.metrics if not judged.selected_on])

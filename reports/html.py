@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from reports.diversity import TRANSCRIPT
 from reports.figures import COLOURS, panels_svg
 from reports.formatting import number
 from reports.players import Encoded, encode, link
@@ -25,6 +26,8 @@ from reports.pools import clip_value
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.summary import Summary
 from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
+from reports.transfer_figure import promise_svg
+from reports.transfer_tables import TransferSection
 from tts_eval.edits import AlignedChunk
 from tts_eval.errors import AudioError
 from tts_eval.text import language_code, load_languages, protocols
@@ -36,8 +39,6 @@ AudioMode: TypeAlias = Literal["embed", "link", "none"]
 """Audio inside the page, as links to the run's files, or left out."""
 
 TEMPLATES = Path(__file__).parent / "templates"
-TRANSCRIPT = "transcript"
-"""Key of `Score.details` under which a recogniser says what it heard."""
 ALIGNMENT = "alignment"
 """Key under which it may say where that differs: [[kind, reference, hypothesis], ...] as JSON."""
 HEAVY_MEGABYTES = 64
@@ -101,13 +102,16 @@ class RequestView:
     """The number that the page sorts by."""
 
 
-def render_html(results: RunResults, summary: Summary, run_dir: Path, *, audio: AudioMode = "embed") -> str:
+def render_html(
+    results: RunResults, summary: Summary, run_dir: Path, section: TransferSection, *, audio: AudioMode = "embed"
+) -> str:
     """The whole page as text.
 
     Args:
         results: the run.
         summary: its numbers.
         run_dir: where the audio files are; the page is meant for a folder directly inside it.
+        section: whether the choice transfers.
         audio: where the players get their sound from.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -130,6 +134,8 @@ def render_html(results: RunResults, summary: Summary, run_dir: Path, *, audio: 
         curve=curve_table(summary),
         cost=cost_table(summary),
         panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
+        transfer=section,
+        promise=[Markup(svg) for svg in promise_svg(section.hacking)],
         requests=views,
         group_names=sorted({request.group for request in results.requests} - {""}),
         sorted_by=_sort_label(results),

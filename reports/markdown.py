@@ -13,10 +13,17 @@ from reports.tables import (
     metrics_table,
     to_markdown,
 )
+from reports.transfer_tables import TransferSection
 
 
-def render_markdown(summary: Summary, figure: str | None) -> str:
-    """The whole report; `figure` is the path of the best@k image relative to the report."""
+def render_markdown(summary: Summary, figure: str | None, section: TransferSection) -> str:
+    """The whole report.
+
+    Args:
+        summary: the run's numbers.
+        figure: path of the best@k image relative to the report; None where there is none.
+        section: whether the choice transfers.
+    """
     title = f"# {escape_markdown(summary.run)}"
     facts = (
         f"Suite {summary.suite}; synthesizer {summary.synthesizer}; "
@@ -33,6 +40,17 @@ def render_markdown(summary: Summary, figure: str | None) -> str:
         escape_markdown(facts),
         *(to_markdown(table) for table in tables if table is not None),
         *image,
+        *_transfer(section),
         *(to_markdown(table) for table in closing if table is not None),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _transfer(section: TransferSection) -> list[str]:
+    words = "\n\n".join(escape_markdown(sentence) for sentence in section.sentences)
+    image = (
+        ["![Gain promised by the judge that chose beside gain arrived by the held-out judge](promise.png)"]
+        if section.hacking.comparisons
+        else []
+    )
+    return [f"## Does it transfer?\n\n{words}", *image, *map(to_markdown, (*section.tables, *section.folded))]

@@ -7,17 +7,24 @@ from functools import partial
 from pathlib import Path
 
 from reports.figures import FORMATS, curve_csv, save_best_at_k
+from reports.hacking import hacking_of
 from reports.html import AudioMode, render_html
+from reports.manner import manner_of
 from reports.markdown import render_markdown
 from reports.results import RunResults
 from reports.summary import Summary, summarise
+from reports.transfer import transfer_of
+from reports.transfer_figure import promise_csv, save_promise
+from reports.transfer_tables import TransferSection, transfer_csv, transfer_section
 from tts_eval.files import write_atomically, write_text_atomically
 
 FOLDER = "report"
+PROMISE = "promise"
+"""File name of the figure of promised and arrived gains."""
 
 
 def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Summary:
-    """Write report.html, report.md, summary.json and the best@k figure with its data; returns what they say.
+    """Write report.html, report.md, summary.json, transfer.json and figures with their data; returns what they say.
 
     Args:
         results: the run.
@@ -39,7 +46,25 @@ def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embe
         write_text_atomically(folder / "best_at_k.csv", curve_csv(summary))
         figure = "best_at_k.png"
     write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
-    write_text_atomically(folder / "report.md", render_markdown(summary, figure))
+    section = _write_transfer(results, run_dir, seed)
+    write_text_atomically(folder / "report.md", render_markdown(summary, figure, section))
     # Last: whoever finds the page finds all of it.
-    write_text_atomically(page, render_html(results, summary, run_dir, audio=audio))
+    write_text_atomically(page, render_html(results, summary, run_dir, section, audio=audio))
     return summary
+
+
+def _write_transfer(results: RunResults, run_dir: Path, seed: int) -> TransferSection:
+    folder = run_dir / FOLDER
+    hacking = hacking_of(results, manner_of(results, run_dir), seed)
+    transfer = transfer_of(results, seed)
+    if hacking.comparisons:
+        for suffix in FORMATS:
+            write_atomically(folder / f"{PROMISE}.{suffix}", partial(save_promise, hacking))
+        write_text_atomically(folder / f"{PROMISE}.csv", promise_csv(hacking))
+    if transfer.pairs:
+        write_text_atomically(folder / "transfer.csv", transfer_csv(transfer))
+    write_text_atomically(
+        folder / "transfer.json",
+        json.dumps({"hacking": hacking.as_json(), "transfer": transfer.as_json()}, indent=2, allow_nan=False) + "\n",
+    )
+    return transfer_section(hacking, transfer)

@@ -25,6 +25,7 @@ from reports.pools import Pool, pool_of, ranks_of
 from reports.results import CandidateResult, JudgedMetric, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, column, signed
+from tts_eval.errors import ConfigError
 from tts_eval.types import FailureKind
 
 RULE = "the run's rule"
@@ -123,7 +124,7 @@ def transfer_of(results: RunResults, seed: int = 0, judges: Sequence[str] = ()) 
 
     Raises:
         DataError: there are no requests, or their pools differ in size.
-        ValueError: the run has no judge of that name.
+        ConfigError: the run has no judge of that name.
     """
     ranks_of(results)
     judging = _judging(results, judges)
@@ -171,8 +172,8 @@ def _judging(results: RunResults, judges: Sequence[str]) -> list[JudgedMetric]:
     known = {judged.verifier_key for judged in results.metrics}
     unknown = [spec for spec in judges if spec not in known]
     if unknown:
-        raise ValueError(
-            f"Run '{results.name}' has no judge '{unknown[0]}'; expected one of: {', '.join(sorted(known))}."
+        raise ConfigError(
+            [f"Run '{results.name}' has no judge '{s}'; expected one of: {', '.join(sorted(known))}." for s in unknown]
         )
     wanted = set(judges) or {judged.verifier_key for judged in results.metrics if not judged.selected_on} or known
     return [judged for judged in results.metrics if judged.verifier_key in wanted]
