@@ -13,6 +13,7 @@ from reports.tables import (
     metrics_table,
     to_markdown,
 )
+from reports.transfer_figure import PROMISE
 from reports.transfer_tables import TransferSection
 
 
@@ -49,7 +50,7 @@ def render_markdown(summary: Summary, figure: str | None, section: TransferSecti
 def _transfer(section: TransferSection) -> list[str]:
     words = "\n\n".join(escape_markdown(sentence) for sentence in section.sentences)
     image = (
-        ["![Gain promised by the judge that chose beside gain arrived by the held-out judge](promise.png)"]
+        [f"![Gain promised by the judge that chose beside gain arrived by the held-out judge]({PROMISE}.png)"]
         if section.hacking.comparisons
         else []
     )

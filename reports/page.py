@@ -14,13 +14,11 @@ from reports.markdown import render_markdown
 from reports.results import RunResults
 from reports.summary import Summary, summarise
 from reports.transfer import transfer_of
-from reports.transfer_figure import promise_csv, save_promise
+from reports.transfer_figure import PROMISE, promise_csv, save_promise
 from reports.transfer_tables import TransferSection, transfer_csv, transfer_section
 from tts_eval.files import write_atomically, write_text_atomically
 
 FOLDER = "report"
-PROMISE = "promise"
-"""File name of the figure of promised and arrived gains."""
 
 
 def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Summary:

@@ -110,7 +110,10 @@ class Bootstrap:
         self._percentiles = (50 * (1 - confidence), 50 * (1 + confidence))
         # Drawing C clusters with replacement is one multinomial draw of how often each is taken.
         shares = np.full(self.n_clusters, 1 / max(self.n_clusters, 1))
-        self._weights = generator.multinomial(self.n_clusters, shares, size=resamples).astype(np.float64)
+        draws = (
+            generator.multinomial(self.n_clusters, shares, size=resamples) if len(names) else np.empty((resamples, 0))
+        )
+        self._weights = draws.astype(np.float64)
 
     def interval(self, sums: Sums) -> Interval | None:
         """Interval of one set-level value."""

@@ -238,10 +238,15 @@ def _order(results: RunResults, judged: JudgedMetric) -> np.ndarray:
 
 
 def _rule_order(results: RunResults) -> np.ndarray:
-    scores = [[candidate.selection_score for candidate in request.candidates] for request in results.requests]
-    order = [[np.inf if score is None else -score for score in pool] for pool in scores]
-    missing = [[_is_missing(candidate) for candidate in request.candidates] for request in results.requests]
-    return np.where(missing, np.nan, np.array(order))
+    selecting = [judged for judged in results.metrics if judged.selected_on]
+
+    def place(candidate: CandidateResult) -> float:
+        if candidate.selection_score is not None:
+            return -candidate.selection_score
+        is_unknown = _is_missing(candidate) or any(_is_unasked(candidate, judged) for judged in selecting)
+        return np.nan if is_unknown else np.inf
+
+    return np.array([[place(candidate) for candidate in request.candidates] for request in results.requests])
 
 
 def _asked_only(pool: Pool, results: RunResults, judged: JudgedMetric) -> Pool:

@@ -17,6 +17,9 @@ from reports.hacking import Comparison, Hacking
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+PROMISE = "promise"
+"""The figure's file name, without its suffix."""
+
 
 def save_promise(hacking: Hacking, path: Path) -> None:
     """Write the figure; the format follows the suffix (.svg, .png or .pdf).

@@ -44,7 +44,7 @@ def transfer_section(hacking: Hacking, transfer: Transfer) -> TransferSection:
         hacking=hacking,
         sentences=(
             *([hacking.missing] if hacking.missing else []),
-            *(comparison_sentence(comparison) for comparison in hacking.comparisons),
+            *comparison_sentences(hacking.comparisons),
             variety_sentence(hacking.diversity),
         ),
         tables=tuple(transfer_tables(transfer, chose)),
@@ -52,19 +52,28 @@ def transfer_section(hacking: Hacking, transfer: Transfer) -> TransferSection:
     )
 
 
-def comparison_sentence(comparison: Comparison) -> str:
-    """What was promised, what arrived, and what that means."""
-    first, last = comparison.gaps[0], comparison.gaps[-1]
-    chose, judged = comparison.selecting, comparison.held_out
-    unit = _unit(comparison)
-    gap = difference_text(last.gap, unit) + (" deviations" if comparison.in_deviations else "")
-    within = f" {interval_text(last.gap_interval, unit)}" if last.gap_interval else ""
-    return (
-        f"From one candidate to the best of {last.n}, {chose.metric.name} by {chose.verifier_key}, which chose, goes "
-        f"from {number(first.promised, chose.metric)} to {number(last.promised, chose.metric)}; "
-        f"{judged.metric.name} by {judged.verifier_key}, which did not, from {number(first.arrived, judged.metric)} to "
-        f"{number(last.arrived, judged.metric)}. Gap between the gains: {gap}{within}. {_meaning(comparison)}"
-    )
+def comparison_sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """What was promised, what arrived by each judge that did not choose, and what that means."""
+    sentences = []
+    before = None
+    for comparison in comparisons:
+        first, last = comparison.gaps[0], comparison.gaps[-1]
+        judged, unit = comparison.held_out, _unit(comparison)
+        promise = ""
+        if comparison.selecting != before:
+            promise = (
+                f"From one candidate to the best of {last.n}, {_by(comparison.selecting)}, which chose, "
+                f"goes {_from_to(first.promised, last.promised, comparison.selecting.metric)}. "
+            )
+        gap = difference_text(last.gap, unit) + (" deviations" if comparison.in_deviations else "")
+        within = f" {interval_text(last.gap_interval, unit)}" if last.gap_interval else ""
+        sentences.append(
+            f"{promise}By a judge that did not, {_by(judged)} goes "
+            f"{_from_to(first.arrived, last.arrived, judged.metric)}. Gap between the two gains: {gap}{within}. "
+            f"{_meaning(comparison)}"
+        )
+        before = comparison.selecting
+    return sentences
 
 
 def variety_sentence(diversity: Diversity) -> str:
@@ -256,17 +265,26 @@ def _transfer_notes(n: int) -> tuple[str, ...]:
 
 def _meaning(comparison: Comparison) -> str:
     same = comparison.selecting.metric.name == comparison.held_out.metric.name
-    pleased = comparison.gaps[-1].gap_interval
+    between = comparison.gaps[-1].gap_interval
+    flattered = (
+        "; at least part of the promise pleased only the judge that chose" if between and between.low > 0 else ""
+    )
     return {
         "arrives": "What was promised arrived, as far as this run can tell.",
-        "arrives in part": "It helps by a judge that did not choose, by less than promised.",
-        "does not show": "No gain shows by a judge that did not choose"
-        + (": what was won pleased the judge that chose." if same and pleased and pleased.low > 0 else "."),
-        "hurts": "By this judge the choice made it worse"
-        + (": the search exploits its verifier." if same else "."),
+        "arrives in part": "It helps, by less than promised.",
+        "does not show": f"Whether it helps is not settled{flattered if same else ''}.",
+        "hurts": "The choice made it worse" + (": the search exploits its verifier." if same else "."),
         "too few": f"{comparison.clusters} independent draws are too few to say how sure that is.",
         "n/a": "What that means cannot be said: a number is missing.",
-    }[comparison.outcome]  # fmt: skip
+    }[comparison.outcome]
+
+
+def _by(judged: JudgedMetric) -> str:
+    return f"{judged.metric.name} by {judged.verifier_key}"
+
+
+def _from_to(first: float | None, last: float | None, metric: Metric) -> str:
+    return f"from {number(first, metric)} to {number(last, metric)}"
 
 
 def _unit(comparison: Comparison) -> Metric:

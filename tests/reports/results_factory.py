@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from reports.hacking import hacking_of
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.transfer import transfer_of
+from reports.transfer_tables import TransferSection, transfer_section
 from tts_eval.audio import Clip, write_audio
 from tts_eval.text import load_protocol
 from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Metric, Score
@@ -71,6 +74,11 @@ def make_results(
         ),
         run={"config": {"n": n, "seed": seed}, "versions": {"tts-eval": "0.1.0"}, "note": "</script><b>&"},
     )
+
+
+def section_of(results: RunResults) -> TransferSection:
+    """Whether the run's choice transfers, without audio."""
+    return transfer_section(hacking_of(results), transfer_of(results))
 
 
 def _request(

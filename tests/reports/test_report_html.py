@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from results_factory import METRICS, make_results
+from results_factory import METRICS, make_results, section_of
 
 from reports.html import AudioMode, render_html, worst_first
 from reports.results import RunResults
@@ -68,7 +68,7 @@ Render = Callable[..., str]
 def render(tmp_path: Path) -> Render:
     def run(audio: AudioMode = "embed", results: RunResults | None = None, **options: int) -> str:
         made = results or make_results(tmp_path, **{"requests": 5, "n": 3, **options})  # type: ignore[arg-type]
-        return render_html(made, summarise(made), tmp_path, audio=audio)
+        return render_html(made, summarise(made), tmp_path, section_of(made), audio=audio)
 
     return run
 

@@ -28,10 +28,14 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert {path.name for path in page.parent.iterdir()} == {
         "report.html", "report.md", "summary.json",
         "best_at_k.svg", "best_at_k.png", "best_at_k.pdf", "best_at_k.csv",
+        "promise.svg", "promise.png", "promise.pdf", "promise.csv", "transfer.csv", "transfer.json",
     }  # fmt: skip
     summary = json.loads((page.parent / "summary.json").read_text())
     assert summary["report"] == str(page)
-    assert "best_at_k.png" in (page.parent / "report.md").read_text()
+    document = (page.parent / "report.md").read_text()
+    assert "best_at_k.png" in document and "promise.png" in document
+    measured = json.loads((page.parent / "transfer.json").read_text())["hacking"]["diversity"]
+    assert measured["by_n"][0]["spread"]["n"] == 1  # of three, one has a failed clip and one is silent
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -44,7 +48,9 @@ def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_one_candidate_has_no_figure(tmp_path: Path) -> None:
     page = written(make_results(tmp_path, requests=3, n=1), tmp_path)
-    assert {path.name for path in page.parent.iterdir()} == {"report.html", "report.md", "summary.json"}
+    assert {path.name for path in page.parent.iterdir()} == {
+        "report.html", "report.md", "summary.json", "transfer.json",
+    }  # fmt: skip
 
 
 def test_audio_and_seed_are_passed_on(tmp_path: Path) -> None:

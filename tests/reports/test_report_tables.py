@@ -4,7 +4,7 @@ import io
 from dataclasses import replace
 
 import pytest
-from results_factory import METRICS, make_results
+from results_factory import METRICS, make_results, section_of
 
 from reports.formatting import difference_text, gain_text, interval_text, number, percent
 from reports.markdown import render_markdown
@@ -157,11 +157,14 @@ def test_terminal_table_fits_in_80_columns_and_can_show_everything(summary: Summ
 
 
 def test_markdown_tables_are_rectangular_and_complete(summary: Summary) -> None:
-    document = render_markdown(summary, "best_at_k.png")
-    assert "![" in document and "](best_at_k.png)" in document
-    assert "![" not in render_markdown(summary, None)
+    section = section_of(make_results(n=4))
+    document = render_markdown(summary, "best_at_k.png", section)
+    assert "![" in document and "](best_at_k.png)" in document and "](promise.png)" in document
+    assert "![" not in render_markdown(summary, None, section_of(make_results(n=1)))
     headings = [line for line in document.splitlines() if line.startswith("## ")]
-    assert headings == ["## Coverage", "## Metrics", "## Per group", "## best@k curves", "## best@k", "## Cost"]
+    assert headings[:5] == ["## Coverage", "## Metrics", "## Per group", "## best@k curves", "## Does it transfer?"]
+    assert headings[-2:] == ["## best@k", "## Cost"]
+    assert len(headings) == 7 + len(section.tables) + len(section.folded)
     for table in (metrics_table(summary), coverage_table(summary)):
         lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in lines}) == 1
@@ -170,8 +173,8 @@ def test_markdown_tables_are_rectangular_and_complete(summary: Summary) -> None:
 
 def test_markdown_shows_hostile_names_as_text() -> None:
     assert escape_markdown("a|b <script>*x*\n[y](z)") == r"a\|b &lt;script&gt;\*x\* [y\](z)"
-    hostile = summarise(make_results(groups=("plain|<b>", "x")))
-    assert r"plain\|&lt;b&gt;" in render_markdown(hostile, None)
+    results = make_results(groups=("plain|<b>", "x"))
+    assert r"plain\|&lt;b&gt;" in render_markdown(summarise(results), None, section_of(results))
 
 
 def test_no_verdict_from_a_handful_of_draws() -> None:
