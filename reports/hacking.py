@@ -61,6 +61,11 @@ class Comparison:
     """How many independent draws the intervals rest on."""
 
     @property
+    def peak(self) -> Gap:
+        """Where the gain that arrived is largest; the fewest candidates of several such."""
+        return max(self.gaps, key=lambda gap: -math.inf if gap.arrived_gain is None else gap.arrived_gain)
+
+    @property
     def outcome(self) -> Outcome:
         """What became of the promise at the largest N."""
         last = self.gaps[-1]

@@ -50,9 +50,9 @@ class Gain:
 
     n: int
     value: float | None
-    """Beyond the pool: if more candidates bring nothing more."""
-    at_most: float | None
-    """Beyond the pool: if returns do not diminish further; else the same as `value`."""
+    """Beyond the pool: if more candidates change nothing."""
+    straight: float | None
+    """Beyond the pool: if things go straight on as in the last doubling; else the same as `value`."""
     interval: Interval | None
     """Beyond the pool: of both."""
     is_beyond: bool
@@ -221,7 +221,7 @@ def _gains(best: Sums, judged: JudgedMetric, bootstrap: Bootstrap, size: int) ->
         return Gain(
             n=n,
             value=values[0] if defined else None,
-            at_most=values[-1] if defined else None,
+            straight=values[-1] if defined else None,
             interval=Interval(min(one.low for one in both), max(one.high for one in both))
             if defined and len(both) == len(ends)
             else None,
@@ -294,7 +294,7 @@ def _gain_json(gain: Gain) -> dict[str, object]:
     return {
         "n": gain.n,
         "gain": gain.value,
-        "at_most": gain.at_most,
+        "straight": gain.straight,
         "ci": list(gain.interval) if gain.interval else None,
         "beyond_the_pool": gain.is_beyond,
     }

@@ -70,7 +70,7 @@ def comparison_sentences(comparisons: Sequence[Comparison]) -> list[str]:
         sentences.append(
             f"{promise}By a judge that did not, {_by(judged)} goes "
             f"{_from_to(first.arrived, last.arrived, judged.metric)}. Gap between the two gains: {gap}{within}. "
-            f"{_meaning(comparison)}"
+            f"{_meaning(comparison)}{_peak(comparison)}"
         )
         before = comparison.selecting
     return sentences
@@ -201,13 +201,13 @@ def transfer_csv(transfer: Transfer) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(
-        ["verifier", "judge", "tau_b", "tau_b_low", "tau_b_high", "n", "n_expected", "best_of", "gain", "at_most",
+        ["verifier", "judge", "tau_b", "tau_b_low", "tau_b_high", "n", "n_expected", "best_of", "gain", "straight",
          "low", "high", "beyond_the_pool"]
     )  # fmt: skip
     for pair in transfer.pairs:
         tau = pair.correlation
         for gain in pair.gains:
-            cells = [tau.value, *(tau.interval or ("", "")), tau.n, tau.n_expected, gain.n, gain.value, gain.at_most,
+            cells = [tau.value, *(tau.interval or ("", "")), tau.n, tau.n_expected, gain.n, gain.value, gain.straight,
                      *(gain.interval or ("", "")), gain.is_beyond]  # fmt: skip
             writer.writerow([pair.chooser.key, pair.judged.key, *("" if cell is None else cell for cell in cells)])
     return buffer.getvalue()
@@ -237,9 +237,9 @@ def _oracle_row(judged: JudgedMetric, gains: Sequence[Gain]) -> tuple[Cell, ...]
 
 
 def _gain_cell(gain: Gain, metric: Metric) -> Cell:
-    if gain.value is None or gain.at_most is None:
+    if gain.value is None or gain.straight is None:
         return Cell(UNDEFINED)
-    ends = sorted({gain.value, gain.at_most})
+    ends = sorted({gain.value, gain.straight})
     return Cell(" to ".join(dict.fromkeys(_without_unit(end, metric) for end in ends)), _bracket(gain.interval, metric))
 
 
@@ -257,9 +257,9 @@ def _transfer_notes(n: int) -> tuple[str, ...]:
         "at 1 the verifier prefers what the judge prefers, at 0 it knows nothing of what the judge hears. Says: on how "
         "many requests both tell candidates apart; the others tell nothing of agreement, and count as no gain. "
         f"Verdict: of the gain at N = {n}.",
-        "Ahead: with more candidates than the run has, between no further gain and returns that do not diminish; a "
-        "verifier that starts to mislead there is not foreseen. Of many verifiers the best looks a little better "
-        f"than it is. Too few: fewer than {FEWEST_CLUSTERS} independent draws say anything.",
+        "Ahead: with more candidates than the run has, between no further change and the straight line on from the "
+        "last doubling; a verifier that starts to mislead there is not foreseen. Of many verifiers the best looks a "
+        f"little better than it is. Too few: fewer than {FEWEST_CLUSTERS} independent draws say anything.",
     )
 
 
@@ -277,6 +277,18 @@ def _meaning(comparison: Comparison) -> str:
         "too few": f"{comparison.clusters} independent draws are too few to say how sure that is.",
         "n/a": "What that means cannot be said: a number is missing.",
     }[comparison.outcome]
+
+
+def _peak(comparison: Comparison) -> str:
+    """That fewer candidates did better, which is what over-optimisation looks like."""
+    peak, unit = comparison.peak, _unit(comparison)
+    if peak.n in (1, comparison.gaps[-1].n) or peak.arrived_gain is None:
+        return ""
+    within = f" {interval_text(peak.arrived_interval, unit)}" if peak.arrived_interval else ""
+    return (
+        f" The gain that arrived is largest at N = {peak.n}: {difference_text(peak.arrived_gain, unit)}{within}; "
+        f"at N = {comparison.gaps[-1].n} it is {difference_text(comparison.gaps[-1].arrived_gain, unit)}."
+    )
 
 
 def _by(judged: JudgedMetric) -> str:

@@ -89,6 +89,29 @@ def test_score_adds_a_judge_to_a_run(finished):
     assert last_json(result)["metrics"]["fake:9#stray"]["selected_on"] is False
 
 
+def test_transfer_shows_which_verifier_agrees_with_which_judge(finished):
+    folder, _ = finished
+    result = cli("transfer", folder)
+    assert result.returncode == 0, result.stderr
+    assert "Gain in stray by fake:2" in result.stdout and "too few" in result.stdout
+    record = last_json(cli("transfer", folder, "--json"))
+    assert {(pair["verifier"], pair["judge"]) for pair in record["pairs"]} >= {("fake#stray", "fake:2#stray")}
+    turned = last_json(cli("transfer", folder, "--judge", "fake", "--json"))
+    assert {pair["judge"] for pair in turned["pairs"]} == {"fake#stray"}
+    unknown = cli("transfer", folder, "--judge", "nobody")
+    assert unknown.returncode == 2 and "has no judge 'nobody'" in unknown.stderr
+    nobody = cli("transfer", folder.parent)
+    assert nobody.returncode == 2 and "is not a run" in nobody.stderr
+
+
+def test_transfer_of_a_run_without_pools_says_what_to_run(tmp_path: Path):
+    flags = ["--judge", "fake:2", "--limit", 2, "--n", 1, "--out", tmp_path / "run"]
+    assert cli("run", *FAKE, *flags).returncode == 0
+    result = cli("transfer", tmp_path / "run")
+    assert result.returncode == 2
+    assert "tts-eval run --n 4" in result.stderr
+
+
 def test_score_judges_a_folder_of_audio_and_counts_what_is_missing(tmp_path: Path):
     wavs = tmp_path / "wavs"
     wavs.mkdir()

@@ -35,7 +35,7 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
     document = (page.parent / "report.md").read_text()
     assert "best_at_k.png" in document and "promise.png" in document
     measured = json.loads((page.parent / "transfer.json").read_text())["hacking"]["diversity"]
-    assert measured["by_n"][0]["spread"]["n"] == 1  # of three, one has a failed clip and one is silent
+    assert measured["by_n"][0]["spread"]["n"] == 2  # of three, one is silent
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:

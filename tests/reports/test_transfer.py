@@ -202,9 +202,9 @@ def test_a_pilot_foresees_what_a_larger_run_gets() -> None:
         gains = {gain.n: gain for gain in pair.gains}
         for n in (4, 16):
             truth, gain = rho * expected_maximum(n), gains[n]
-            assert gain.interval is not None and gain.at_most is not None
+            assert gain.interval is not None and gain.straight is not None
             covered[n] += gain.interval.low <= truth <= gain.interval.high
-            found[n].append(gain.at_most)
+            found[n].append(gain.straight)
         assert pair.correlation.interval is not None
         agreed += pair.correlation.interval.low <= 2 / math.pi * math.asin(rho) <= pair.correlation.interval.high
     assert covered[4] >= 0.90 * pilots
