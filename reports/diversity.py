@@ -103,14 +103,18 @@ def winner_pairs(size: int, n: int) -> np.ndarray:
     """
     if not 1 <= n <= size // 2:
         raise ValueError(f"Two searches of {n} candidates need {2 * n}, and the pool has {size}.")
-    ways = math.comb(size, n) * math.comb(size - n, n)
-    chances = np.zeros((size, size))
-    for first in range(size):
-        for second in range(first + 1, size):
-            left = size - 1 - first - n
-            if left >= 0:
-                count = math.comb(size - 1 - second, n - 1) * math.comb(left, n - 1)
-                chances[first, second] = chances[second, first] = count / ways
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, size + 1)))])  # of the factorials
+
+    def log_ways(pool: np.ndarray, drawn: int) -> np.ndarray:
+        is_possible = pool >= drawn
+        inside = np.where(is_possible, pool, drawn)
+        return np.where(is_possible, logs[inside] - logs[drawn] - logs[inside - drawn], -np.inf)
+
+    behind = size - 1 - np.arange(size)
+    first, second = log_ways(behind - n, n - 1)[:, None], log_ways(behind, n - 1)[None, :]
+    both = log_ways(np.array(size), n) + log_ways(np.array(size - n), n)
+    chances = np.triu(np.exp(first + second - both), k=1)
+    chances = chances + chances.T
     chances.setflags(write=False)
     return chances
 
@@ -173,12 +177,14 @@ class _Measured:
             return None
         values = np.array([[entry.numbers for entry in found[row] if entry] for row in rows], dtype=np.float64)
         within = np.sqrt(values.var(axis=1).mean(axis=0))
-        varied = values[:, :, within > 1e-9] / within[within > 1e-9]
+        varied = (values - values.mean(axis=1, keepdims=True))[:, :, within > 1e-9] / within[within > 1e-9]
         ordered = in_order_of_rank(varied, ranks[rows])
         ranges = {row: [entry.pitch_range for entry in found[row] if entry] for row in rows}
         pitched = [row for row in rows if None not in ranges[row]]
+        lengths = (ordered**2).sum(axis=2)
+        products = ordered @ ordered.transpose(0, 2, 1)
         return cls(
-            distances=((ordered[:, :, None] - ordered[:, None, :]) ** 2).sum(axis=3),
+            distances=np.maximum(lengths[:, :, None] + lengths[:, None, :] - 2 * products, 0.0),
             bootstrap=bootstrap_of([results.requests[row] for row in rows], seed),
             pitch_ranges=np.array([ranges[row] for row in pitched], dtype=np.float64),
             pitch_ranks=ranks[pitched],

@@ -23,7 +23,7 @@ from reports.diversity import Diversity, diversity_of
 from reports.manner import Manner
 from reports.pools import Pool, pool_of, ranks_of
 from reports.results import JudgedMetric, RunResults
-from reports.statistics import Bootstrap, Interval
+from reports.statistics import ROUNDING, Bootstrap, Interval
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of
 from tts_eval.types import Metric
 
@@ -178,8 +178,10 @@ def _comparison(
         """Sums [..., side, part] to gains [..., side]; parts are those of `_parts` for one N."""
         after, before = _ratio(sums[..., 0], sums[..., 1]), _ratio(sums[..., 2], sums[..., 3])
         scale = np.sqrt(_ratio(sums[..., 4], sums[..., 5])) if in_deviations else np.ones(())
-        # Adding 0 turns -0.0 into 0.0.
-        return _ratio((after - before) * np.array(signs), scale) + 0.0
+        change = (after - before) * np.array(signs)
+        # Sums in another order differ in their last bits; that is no difference to report.
+        same = np.abs(change) <= ROUNDING * np.maximum(np.abs(after), np.abs(before))
+        return _ratio(np.where(same, 0.0, change), scale)
 
     def gap(n: int) -> Gap:
         parts = np.stack([side[:, n - 1] for side in sides], axis=1)

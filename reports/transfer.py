@@ -128,6 +128,7 @@ def transfer_of(results: RunResults, seed: int = 0, judges: Sequence[str] = ()) 
     """
     ranks_of(results)
     judging = _judging(results, judges)
+    choosing = choosers(results)
     pairs: list[Pair] = []
     oracles: dict[str, tuple[Gain, ...]] = {}
     for judged in judging if results.n > 1 else ():
@@ -135,7 +136,7 @@ def transfer_of(results: RunResults, seed: int = 0, judges: Sequence[str] = ()) 
         oracles[judged.key] = _oracle(results, judged, pool, seed)
         found = [
             _pair(results, judged, pool, chooser, order, seed)
-            for chooser, order in choosers(results)
+            for chooser, order in choosing
             if judged.checkpoint not in chooser.checkpoints
         ]
         pairs += sorted(found, key=lambda pair: (pair.gain.value is None, -(pair.gain.value or 0.0)))

@@ -280,13 +280,14 @@ def _meaning(comparison: Comparison) -> str:
 
 
 def _peak(comparison: Comparison) -> str:
-    """That fewer candidates did better, which is what over-optimisation looks like."""
+    """That fewer candidates were settled to help, and did more so: what over-optimisation looks like."""
     peak, unit = comparison.peak, _unit(comparison)
-    if peak.n in (1, comparison.gaps[-1].n) or peak.arrived_gain is None:
+    is_settled = comparison.clusters >= FEWEST_CLUSTERS and peak.arrived_interval and peak.arrived_interval.low > 0
+    if peak.n == comparison.gaps[-1].n or not is_settled:
         return ""
-    within = f" {interval_text(peak.arrived_interval, unit)}" if peak.arrived_interval else ""
     return (
-        f" The gain that arrived is largest at N = {peak.n}: {difference_text(peak.arrived_gain, unit)}{within}; "
+        f" The gain that arrived is largest at N = {peak.n}: {difference_text(peak.arrived_gain, unit)} "
+        f"{interval_text(peak.arrived_interval, unit)}; "
         f"at N = {comparison.gaps[-1].n} it is {difference_text(comparison.gaps[-1].arrived_gain, unit)}."
     )
 

@@ -70,6 +70,9 @@ def test_over_optimisation_is_told_with_the_n_that_was_better() -> None:
     assert "largest at N = 4" in sentence and "at N = 16 it is −" in sentence
     (steady,) = comparison_sentences(hacking_of(planted(verifier, verifier)).comparisons)
     assert "largest" not in steady
+    noise = hacking_of(planted(rates(200, 16), rates(200, 16, seed=1))).comparisons
+    assert noise[0].peak.n < 16  # and yet nothing was ever settled
+    assert "largest" not in comparison_sentences(noise)[0]
 
 
 def test_tables_say_what_was_computed() -> None:
