@@ -108,13 +108,14 @@ def winner_pairs(size: int, n: int) -> np.ndarray:
     def log_ways(pool: np.ndarray, drawn: int) -> np.ndarray:
         is_possible = pool >= drawn
         inside = np.where(is_possible, pool, drawn)
-        return np.where(is_possible, logs[inside] - logs[drawn] - logs[inside - drawn], -np.inf)
+        ways: np.ndarray = np.where(is_possible, logs[inside] - logs[drawn] - logs[inside - drawn], -np.inf)
+        return ways
 
     behind = size - 1 - np.arange(size)
     first, second = log_ways(behind - n, n - 1)[:, None], log_ways(behind, n - 1)[None, :]
     both = log_ways(np.array(size), n) + log_ways(np.array(size - n), n)
-    chances = np.triu(np.exp(first + second - both), k=1)
-    chances = chances + chances.T
+    chances: np.ndarray = np.triu(np.exp(first + second - both), k=1)
+    chances += chances.T.copy()
     chances.setflags(write=False)
     return chances
 

@@ -51,6 +51,7 @@ _EXPORTS = {
     "Strategy": "search.strategy",
     "Suite": "benchmarks.suite",
     "Synthesizer": "tts_eval.types",
+    "transfer_of": "reports.transfer",
     "TTSEvalError": "tts_eval.errors",
     "Verifier": "tts_eval.types",
     "write_audio": "tts_eval.audio",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from reports.frame import results_frame
     from reports.page import write_report
     from reports.read_run import read_run
+    from reports.transfer import transfer_of
     from search.best_of_n import BestOfN
     from search.budget import Budget
     from search.outcome import OutcomeVerifier
@@ -100,7 +102,7 @@ __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks n
     "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
     "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StepSynthesizer",
     "StoreError",
-    "Strategy", "Suite", "Synthesizer", "TTSEvalError", "Verifier", "write_audio", "write_report",
+    "Strategy", "Suite", "Synthesizer", "transfer_of", "TTSEvalError", "Verifier", "write_audio", "write_report",
 ]  # fmt: skip
 
 
