@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -41,7 +41,7 @@ class Variety:
     spread: Estimate | None
     """Mean squared distance in manner of two independent winners, relative to that of two candidates."""
     pitch_range: Estimate | None
-    """Octaves between the 10th and the 90th percentile of the winner's pitch."""
+    """Octaves between the 10th and the 90th percentile of the winner's pitch, of winners that have a clear pitch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,10 +162,9 @@ class _Measured:
     distances: np.ndarray
     """[requests, N, N], best ranked first."""
     bootstrap: Bootstrap
-    pitch_ranges: np.ndarray
-    """[requests, N], by candidate index; of requests all of whose candidates have a pitch."""
-    pitch_ranks: np.ndarray
-    pitch_bootstrap: Bootstrap
+    ranks: np.ndarray
+    pitch_ranges: Sums
+    """[requests, N], by candidate index: range and 1, or 0 and 0 for a clip without a clear pitch."""
     expected: int
 
     @classmethod
@@ -180,16 +179,19 @@ class _Measured:
         within = np.sqrt(values.var(axis=1).mean(axis=0))
         varied = (values - values.mean(axis=1, keepdims=True))[:, :, within > 1e-9] / within[within > 1e-9]
         ordered = in_order_of_rank(varied, ranks[rows])
-        ranges = {row: [entry.pitch_range for entry in found[row] if entry] for row in rows}
-        pitched = [row for row in rows if None not in ranges[row]]
+        ranges = np.array(
+            [
+                [np.nan if entry.pitch_range is None else entry.pitch_range for entry in found[row] if entry]
+                for row in rows
+            ]
+        )
         lengths = (ordered**2).sum(axis=2)
         products = ordered @ ordered.transpose(0, 2, 1)
         return cls(
             distances=np.maximum(lengths[:, :, None] + lengths[:, None, :] - 2 * products, 0.0),
             bootstrap=bootstrap_of([results.requests[row] for row in rows], seed),
-            pitch_ranges=np.array([ranges[row] for row in pitched], dtype=np.float64),
-            pitch_ranks=ranks[pitched],
-            pitch_bootstrap=bootstrap_of([results.requests[row] for row in pitched], seed),
+            ranks=ranks[rows],
+            pitch_ranges=Sums(np.nan_to_num(ranges), np.isfinite(ranges).astype(np.float64)),
             expected=len(results.requests),
         )
 
@@ -200,11 +202,9 @@ class _Measured:
         left, whole = ((self.distances * winner_pairs(size, count)).sum(axis=(1, 2)) for count in (n, 1))
         return _estimate(Sums(left, whole), self.bootstrap, self.expected)
 
-    def pitch_range(self, n: int) -> Estimate | None:
-        if not len(self.pitch_ranges):
-            return None
-        best = column(best_at_k(Sums.of_means(self.pitch_ranges), self.pitch_ranks), n - 1)
-        return _estimate(best, self.pitch_bootstrap, self.expected)
+    def pitch_range(self, n: int) -> Estimate:
+        estimate = _estimate(column(best_at_k(self.pitch_ranges, self.ranks), n - 1), self.bootstrap, self.expected)
+        return replace(estimate, n=int(self.pitch_ranges.denominators.any(axis=1).sum()))
 
 
 def _recogniser(results: RunResults) -> str:

@@ -75,7 +75,7 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+        figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 1, frameon=False)
         metadata: dict[str, Any] = (
             {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else {}
         )

@@ -190,7 +190,8 @@ def variety_table(diversity: Diversity) -> Table:
         (
             "Different words, variance of manner: between the winners of two searches that share no candidate, so for "
             "N up to half the pool. Manner: 28 numbers of pitch, loudness, voice colour and rhythm; 100 % is that of "
-            "the candidates. Pitch range: 10th to 90th percentile of the clearly voiced frames of the chosen clip."
+            "the candidates. Pitch range: 10th to 90th percentile of the clearly voiced frames, over chosen clips that "
+            "have such."
             + (f" {', '.join(counts)}." if counts else " No audio was measured."),
         ),
     )  # fmt: skip

@@ -106,11 +106,27 @@ def test_requests_with_a_clip_that_was_not_measured_are_left_out_and_counted() -
     results = pools(values[:, :, 0], np.zeros((6, 8), int))
     measured = manner(results, values)
     del measured["audio/0-3.flac"]
-    measured["audio/1-0.flac"] = Manner(np.zeros(28), None)  # too little voice for a pitch
     variety = by_n(results, measured)[2]
     assert variety.spread is not None and variety.pitch_range is not None
     assert (variety.spread.n, variety.spread.n_expected) == (5, 6)
-    assert (variety.pitch_range.n, variety.pitch_range.n_expected) == (4, 6)
+    assert (variety.pitch_range.n, variety.pitch_range.n_expected) == (5, 6)
+
+
+def test_clips_without_a_clear_pitch_do_not_count_for_its_range() -> None:
+    values = np.random.default_rng(5).normal(size=(6, 8, 2))
+    results = pools(values[:, :, 1], np.zeros((6, 8), int))
+    measured = manner(results, values)
+    heard = np.ones((6, 8), dtype=bool)
+    heard[0], heard[1, :5] = False, False
+    for row, index in zip(*np.nonzero(~heard), strict=True):
+        measured[f"audio/{row}-{index}.flac"] = Manner(np.zeros(28), None)
+    found = by_n(results, measured)
+    assert found[1].pitch_range.value == pytest.approx(values[heard][:, 0].mean())  # type: ignore[union-attr]
+    winners = values[:, :, 1].argmax(axis=1)
+    rows = [row for row in range(6) if heard[row, winners[row]]]
+    expected = np.mean([values[row, winners[row], 0] for row in rows])
+    assert found[8].pitch_range.value == pytest.approx(expected)  # type: ignore[union-attr]
+    assert found[8].pitch_range.n == 5  # type: ignore[union-attr]
 
 
 def test_equal_candidates_have_no_variety_to_keep() -> None:
