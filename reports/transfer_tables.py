@@ -271,7 +271,7 @@ def _meaning(comparison: Comparison) -> str:
         "; at least part of the promise pleased only the judge that chose" if between and between.low > 0 else ""
     )
     return {
-        "arrives": "What was promised arrived, as far as this run can tell.",
+        "arrives": "It helps, and no less than promised as far as this run can tell.",
         "arrives in part": "It helps, by less than promised.",
         "does not show": f"Whether it helps is not settled{flattered if same else ''}.",
         "hurts": "The choice made it worse" + (": the search exploits its verifier." if same else "."),

@@ -40,7 +40,7 @@ def rates(requests: int = 60, n: int = 8, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize(
     ("verifier", "judge", "words"),
     [
-        (rates(), rates(), "What was promised arrived"),
+        (rates(), rates(), "no less than promised as far as this run can tell"),
         (rates() + rates(seed=1), rates(), "It helps, by less than promised."),
         (rates(), rates(seed=1), "not settled; at least part of the promise pleased only the judge that chose."),
         (rates(), 0.5 - rates(), "The choice made it worse: the search exploits its verifier."),
