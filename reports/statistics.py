@@ -1,18 +1,18 @@
-"""How sure a number is: the percentile bootstrap over clusters, for means and for ratios of sums.
+"""How sure a number is: the bootstrap over clusters, for means and for ratios of sums.
 
 Every metric of a run is one thing here, `Sums`: per request a numerator and a denominator, and the
 set-level value is sum(numerators) / sum(denominators). A mean has denominators of 1; corpus WER has
 errors over words. Requests of one speaker rise and fall together, so whole clusters are drawn with
 replacement, not requests. A `Bootstrap` draws once, and every number of a run is seen through the
-same draws, so that the difference of any two numbers is a paired one.
+same draws, so that the difference of any two numbers is a paired one. Where in the draws an interval
+ends is `reports.interval_methods`' business.
 
-Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13 (percentile
-interval); C. Field and A. Welsh, Bootstrapping clustered data, JRSS B 69 (2007) (draw clusters
+Sources: C. Field and A. Welsh, Bootstrapping clustered data, JRSS B 69 (2007) (draw clusters
 whole); M. Bisani and H. Ney, Bootstrap estimates for confidence intervals in ASR performance
 evaluation, ICASSP 2004 (corpus error rate and paired differences by the bootstrap).
 
-Not handled: bias correction. With fewer than about 20 clusters the percentile interval is too
-narrow by some points of coverage; reports therefore say how many clusters there were.
+Not handled: a tail that nobody drew. The mean of a metric that is zero for most requests is covered
+too seldom with few single requests, whatever the method; reports say how many clusters there were.
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reports.interval_methods import Method, end_levels, needs_jackknife
+
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
 """Relative differences below this are the arithmetic's."""
+BLOCK = 256
+"""Resamples that are in memory as floats at a time."""
 
 
 class Interval(NamedTuple):
@@ -95,6 +99,7 @@ class Bootstrap:
         generator: decides the draws.
         resamples: how many draws.
         confidence: two-sided coverage of the intervals.
+        method: where in the resamples they end.
     """
 
     def __init__(
@@ -104,16 +109,13 @@ class Bootstrap:
         *,
         resamples: int = RESAMPLES,
         confidence: float = CONFIDENCE,
+        method: Method = "expanded",
     ) -> None:
-        names, self._cluster_of = np.unique(np.asarray(clusters, dtype=str), return_inverse=True)
-        self.n_clusters = len(names)
-        self._percentiles = (50 * (1 - confidence), 50 * (1 + confidence))
-        # Drawing C clusters with replacement is one multinomial draw of how often each is taken.
-        shares = np.full(self.n_clusters, 1 / max(self.n_clusters, 1))
-        draws = (
-            generator.multinomial(self.n_clusters, shares, size=resamples) if len(names) else np.empty((resamples, 0))
-        )
-        self._weights = draws.astype(np.float64)
+        self._clusters = Clusters(clusters)
+        self.n_clusters = self._clusters.n
+        self._confidence = confidence
+        self._method = method
+        self._counts = _draw(self.n_clusters, resamples, generator)
 
     def interval(self, sums: Sums) -> Interval | None:
         """Interval of one set-level value."""
@@ -121,48 +123,67 @@ class Bootstrap:
 
     def intervals(self, sums: Sums) -> list[Interval | None]:
         """Interval of each column of [requests, columns]."""
-        return self._percentile(self._values(sums))
+        return self._intervals(self._seen(sums))
 
     def paired(self, before: Sums, after: Sums) -> Paired:
         """Intervals of the difference of two set-level values, both seen through the same draws."""
-        earlier, later = self._values(before), self._values(after)
-        change = later - earlier
-        # Sums in another order differ in their last bits; that is no difference to report.
-        change[np.abs(change) <= ROUNDING * np.maximum(np.abs(earlier), np.abs(later))] = 0.0
+        both = [np.stack(parts, axis=1) for parts in zip(_parts(before), _parts(after), strict=True)]
+        seen = self._seen(Sums(both[0], both[1]))
+        changes = [_change(values) for values in seen]
         return Paired(
-            self._percentile(change[:, None])[0], self._percentile(_divide(change, np.abs(earlier))[:, None])[0]
+            self._intervals([change[..., None] for change in changes])[0],
+            self._intervals(
+                [
+                    _divide(change, np.abs(values[..., 0]))[..., None]
+                    for change, values in zip(changes, seen, strict=True)
+                ]
+            )[0],
         )
 
-    def interval_of(self, parts: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
-        """Interval of any function of sums over the requests, e.g. of a difference of two ratios.
+    def _seen(self, sums: Sums) -> list[np.ndarray]:
+        """Set-level value in each resample [resamples, columns], of all [columns], without each cluster or nothing."""
+        numerators, denominators = self._clusters.total(sums.numerators), self._clusters.total(sums.denominators)
+        draws = _divide(self._weighted(numerators), self._weighted(denominators))
+        alone = numerators.sum(axis=0), denominators.sum(axis=0)
+        without = [_divide(alone[0] - numerators, alone[1] - denominators)] if needs_jackknife(self._method) else []
+        return [draws, _divide(*alone), *without]
 
-        Args:
-            parts: what is summed, [requests, parts].
-            value: takes sums [resamples, parts] to values [resamples]; NaN where undefined.
-        """
-        return self._percentile(value(self._weights @ self._per_cluster(parts))[:, None])[0]
+    def _weighted(self, totals: np.ndarray) -> np.ndarray:
+        """Sums over the drawn clusters, [resamples, columns]."""
+        blocks = range(0, len(self._counts), BLOCK)
+        return np.concatenate([self._counts[start : start + BLOCK].astype(np.float64) @ totals for start in blocks])
 
-    def _values(self, sums: Sums) -> np.ndarray:
-        """Set-level value in each resample, [resamples, ...]."""
-        return _divide(
-            self._weights @ self._per_cluster(sums.numerators), self._weights @ self._per_cluster(sums.denominators)
+    def _intervals(self, seen: Sequence[np.ndarray]) -> list[Interval | None]:
+        draws, others = seen[0], seen[1:]
+        # A resample without a value is NaN: then no interval can be given either.
+        defined = np.logical_and.reduce([np.isfinite(values).all(axis=0) for values in (draws, *others[1:])])
+        if self.n_clusters < 2 or not defined.any():
+            return [None] * draws.shape[1]
+        fine = [values[..., defined] for values in seen]
+        levels = end_levels(self._method, fine[0], self._confidence, self.n_clusters, *fine[1:])
+        ends = iter(
+            Interval(*(float(end) for end in np.quantile(fine[0][:, column], levels[:, column])))
+            for column in range(fine[0].shape[1])
         )
+        return [next(ends) if is_defined else None for is_defined in defined]
 
-    def _per_cluster(self, values: np.ndarray) -> np.ndarray:
-        totals = np.zeros((self.n_clusters, *values.shape[1:]))
-        np.add.at(totals, self._cluster_of, values)
+
+class Clusters:
+    """Which requests rise and fall together.
+
+    Args:
+        names: the cluster of each request.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        found, self._of = np.unique(np.asarray(names, dtype=str), return_inverse=True)
+        self.n = len(found)
+
+    def total(self, values: np.ndarray) -> np.ndarray:
+        """Sums over the requests of each cluster, [clusters, ...]; values are [requests, ...]."""
+        totals = np.zeros((self.n, *values.shape[1:]))
+        np.add.at(totals, self._of, values)
         return totals
-
-    def _percentile(self, values: np.ndarray) -> list[Interval | None]:
-        if self.n_clusters < 2:
-            return [None] * values.shape[1]
-        lows, highs = np.percentile(values, self._percentiles, axis=0)
-        # A resample without a value leaves NaN here: then no interval can be given either.
-        defined = np.isfinite(values).all(axis=0)
-        return [
-            Interval(float(low), float(high)) if fine else None
-            for low, high, fine in zip(lows, highs, defined, strict=True)
-        ]
 
 
 def mean_interval(
@@ -183,6 +204,27 @@ def paired_interval(
     """95 % intervals of mean(after) - mean(before), absolute and relative to |mean(before)|; None where undefined."""
     bootstrap = Bootstrap(clusters, generator, resamples=resamples)
     return bootstrap.paired(Sums.of_means(before), Sums.of_means(after))
+
+
+def _draw(n_clusters: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
+    """How often each cluster is in each resample of as many as there are, [resamples, clusters], small integers."""
+    counts = np.empty((resamples, n_clusters), dtype=np.uint16 if n_clusters < 2**16 else np.uint32)
+    for start in range(0, resamples if n_clusters else 0, BLOCK):
+        rows = min(BLOCK, resamples - start)
+        drawn = generator.integers(0, n_clusters, size=(rows, n_clusters)) + n_clusters * np.arange(rows)[:, None]
+        counts[start : start + rows] = np.bincount(drawn.ravel(), minlength=rows * n_clusters).reshape(rows, -1)
+    return counts
+
+
+def _parts(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
+    return sums.numerators, sums.denominators
+
+
+def _change(values: np.ndarray) -> np.ndarray:
+    """Second minus first of the last axis; sums in another order differ in their last bits, which is no difference."""
+    before, after = values[..., 0], values[..., 1]
+    change: np.ndarray = after - before
+    return np.where(np.abs(change) <= ROUNDING * np.maximum(np.abs(before), np.abs(after)), 0.0, change)
 
 
 def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:

@@ -341,7 +341,7 @@ def _direction(metric: Metric) -> str:
 
 def _metric_notes(summary: Summary) -> tuple[str, ...]:
     notes = [
-        f"Brackets: 95 % percentile bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
+        f"Brackets: 95 % bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
         "differences are paired. Single sample: expected value of one candidate. "
         "Oracle: best of the pool by that metric itself. A relative gain above 0 is an improvement. "
         "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0; "

@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "ctranslate2", "onnxruntime", "pandas", "matplotlib", "whisper", "transformers", "ray", "pyarrow")
+HEAVY = (
+    "torch",
+    "ctranslate2",
+    "onnxruntime",
+    "pandas",
+    "matplotlib",
+    "whisper",
+    "transformers",
+    "ray",
+    "pyarrow",
+    "scipy",
+)
 LAYERS = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
 # Networks are written in torch; that nobody imports them before they are needed shows in all the others.
 NETWORKS = (
