@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -114,18 +114,13 @@ def render_html(
         section: whether the choice transfers.
         audio: where the players get their sound from.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     blocks: dict[str, Encoded] = {}
-    views = [_request(request, results, partial(_player, run_dir, audio, blocks)) for request in worst_first(results)]
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
-    page = environment.get_template("report.html.j2").render(
+    views = [_request(request, results, partial(player_of, run_dir, audio, blocks)) for request in worst_first(results)]
+    page = render_page(
+        "report.html.j2",
+        audio,
         summary=summary,
         headline=headline(summary),
         metrics=metrics_table(summary),
@@ -141,13 +136,29 @@ def render_html(
         sorted_by=_sort_label(results),
         blocks=blocks,
         provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
-        policy=_policy(script, audio),
-        style=Markup(f":root{{{colours}}}\n" + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
     )
     if len(page) > HEAVY_MEGABYTES * 2**20:
         logger.warning("the report is %d MB; audio='link' keeps the audio out of it", len(page) // 2**20)
     return page
+
+
+def render_page(template: str, audio: AudioMode, **values: object) -> str:
+    """A page of this package's style and script around `values`; everything but `Markup` is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
+    colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
+    return environment.get_template(template).render(
+        policy=_policy(script, audio),
+        style=Markup(f":root{{{colours}}}\n" + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        **values,
+    )
 
 
 def worst_first(results: RunResults) -> list[RequestResult]:
@@ -183,14 +194,7 @@ def _request(
     request: RequestResult, results: RunResults, player: Callable[[RequestResult, CandidateResult, bool], Player]
 ) -> RequestView:
     def view(candidate: CandidateResult, role: Literal["chosen", "single", "rejected"]) -> ClipView:
-        return ClipView(
-            role,
-            candidate,
-            player(request, candidate, role == "chosen"),
-            tuple(_score(candidate, judged) for judged in results.metrics),
-            tuple(_transcripts(request, candidate, results)),
-            _failure(candidate),
-        )
+        return clip_view(request, candidate, role, player(request, candidate, role == "chosen"), results.metrics)
 
     chosen, first = request.chosen, request.first
     others = [entry for entry in request.candidates if entry is not chosen and entry is not first]
@@ -202,6 +206,24 @@ def _request(
         view(first, "single") if first is not chosen else None,
         tuple(view(candidate, "rejected") for candidate in rest),
         f"{order[0].metric.name} {_shown(chosen, order[0])}" if order else "",
+    )
+
+
+def clip_view(
+    request: RequestResult,
+    candidate: CandidateResult,
+    role: Literal["chosen", "single", "rejected"],
+    player: Player,
+    metrics: Sequence[JudgedMetric],
+) -> ClipView:
+    """One candidate with its player, its scores, and what each recogniser heard."""
+    return ClipView(
+        role,
+        candidate,
+        player,
+        tuple(_score(candidate, judged) for judged in metrics),
+        tuple(_transcripts(request, candidate, metrics)),
+        _failure(candidate),
     )
 
 
@@ -230,12 +252,14 @@ def _shown(candidate: CandidateResult, judged: JudgedMetric) -> str:
     return number(value, judged.metric)
 
 
-def _transcripts(request: RequestResult, candidate: CandidateResult, results: RunResults) -> Iterator[TranscriptView]:
+def _transcripts(
+    request: RequestResult, candidate: CandidateResult, metrics: Sequence[JudgedMetric]
+) -> Iterator[TranscriptView]:
     """One per recogniser, by the protocol of its first metric that has one."""
     by_verifier: Mapping[str, JudgedMetric] = {
-        judged.verifier_key: judged for judged in reversed(results.metrics) if judged.metric.protocol in protocols
+        judged.verifier_key: judged for judged in reversed(metrics) if judged.metric.protocol in protocols
     }
-    for key in dict.fromkeys(judged.verifier_key for judged in results.metrics):
+    for key in dict.fromkeys(judged.verifier_key for judged in metrics):
         score = candidate.scores.get(key)
         if key in by_verifier and score is not None and TRANSCRIPT in score.details:
             judged = by_verifier[key]
@@ -252,10 +276,11 @@ def _aligned(request: RequestResult, score: Score, protocol: str) -> tuple[Align
     )
 
 
-def _player(
+def player_of(
     run_dir: Path, audio: AudioMode, blocks: dict[str, Encoded], request: RequestResult, candidate: CandidateResult,
     at_once: bool,
 ) -> Player:  # fmt: skip
+    """How a candidate's clip is played; what is not played `at_once` waits in `blocks`."""
     label = f"{request.id}, candidate {candidate.index}"
     if candidate.audio is None:
         return Player(label, problem="There is no audio of this candidate.")

@@ -54,9 +54,8 @@ def permutation_p(
     observed = _difference(total.sum(axis=0), change.sum(axis=0, keepdims=True))[0]
     if grouped.n < 2 or not np.isfinite(observed):
         return None
-    n_swaps = 2.0 ** len(differing)
-    is_exact = n_swaps <= permutations
-    count = int(n_swaps) if is_exact else permutations
+    is_exact = len(differing) < permutations.bit_length() and 2 ** len(differing) <= permutations
+    count = 2 ** len(differing) if is_exact else permutations
     extreme = 0
     for start in range(0, count, BLOCK):
         rows = min(BLOCK, count - start)

@@ -88,6 +88,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
         group=request.group,
         speaker=request.speaker,
         language=request.language,
+        reference_digest=record.reference_digest,
         candidates=tuple(
             _candidate_result(
                 index,

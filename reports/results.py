@@ -75,6 +75,8 @@ class RequestResult:
     speaker: str
     candidates: tuple[CandidateResult, ...]
     language: str = "en"
+    reference_digest: str = ""
+    """Of all that a verifier may compare with: text, prompt, recording, metadata."""
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
 

@@ -185,7 +185,7 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         n=results.n,
         coverage=_coverage(results),
         metrics=tuple(
-            _metric(judged, pools[judged.key], ranks, bootstrap, _ground_truth(results.requests, judged, seed))
+            _metric(judged, pools[judged.key], ranks, bootstrap, ground_truth_estimate(results.requests, judged, seed))
             for judged in results.metrics
         ),
         groups=_groups(results, pools, ranks, seed),
@@ -250,8 +250,8 @@ def _metric(
     )
 
 
-def _ground_truth(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
-    """Over the requests that have a recording; how many that is of all stands beside it."""
+def ground_truth_estimate(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
+    """The recordings by one judge, over the requests that have one; how many that is of all stands beside it."""
     recorded = [request for request in requests if request.ground_truth is not None]
     if not recorded:
         return None
@@ -337,7 +337,7 @@ def bootstrap_of(requests: Sequence[RequestResult], seed: int) -> Bootstrap:
 
 
 def cluster_of(request: RequestResult) -> str:
-    """What a request rises and falls with: its speaker, else nothing but itself."""
+    """What is drawn whole with the request when intervals are made: its speaker, else itself."""
     return f"speaker {request.speaker}" if request.speaker else f"request {request.id}"
 
 

@@ -97,7 +97,7 @@ def metrics_table(summary: Summary) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{_direction(metric.judged.metric)}"),
+            Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{direction_text(metric.judged.metric)}"),
             Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
             _role(metric.judged),
             *_number_cells(metric),
@@ -233,7 +233,7 @@ def _comparison(summary: Summary, metric: MetricSummary) -> str:
         change += f", 95 % interval {interval_text(metric.difference.interval, definition)}"
     return (
         f"Best of {summary.n} takes {definition.name} by {judge} from {number(metric.baseline.value, definition)} "
-        f"to {value} ({change}; {_direction(definition)}). {_conclusion(metric)}"
+        f"to {value} ({change}; {direction_text(definition)}). {_conclusion(metric)}"
     )
 
 
@@ -335,7 +335,8 @@ def _role(judged: JudgedMetric) -> Cell:
     return Cell(SELECTED_ON, "", "selected-on") if judged.selected_on else Cell(HELD_OUT, "", "held-out")
 
 
-def _direction(metric: Metric) -> str:
+def direction_text(metric: Metric) -> str:
+    """Which way is better, in words."""
     return "higher is better" if metric.higher_is_better else "lower is better"
 
 

@@ -39,6 +39,7 @@
   });
 
   const filter = document.getElementById("filter");
+  if (!filter) return;
   const text = document.getElementById("filter-text");
   const group = document.getElementById("filter-group");
   const apply = () => {

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import calibrate, inspect, report, run, score, synth, transfer
+from tts_eval.cli import calibrate, compare, inspect, report, run, score, synth, transfer
 
 app = typer.Typer(
     name="tts-eval",
@@ -24,6 +24,7 @@ app.command("run")(run.run_command)
 app.command("synth")(synth.synth_command)
 app.command("score")(score.score_command)
 app.command("calibrate")(calibrate.calibrate_command)
+app.command("compare")(compare.compare_command)
 app.command("report")(report.report_command)
 app.command("transfer")(transfer.transfer_command)
 app.command("ls")(inspect.ls_command)
