@@ -222,9 +222,11 @@ def seeds_table(comparison: Comparison) -> Table | None:
     if not comparison.seeds:
         return None
     columns = (
-        Column("Metric"), Column("Runs", essential=False), Column("Mean over seeds", numeric=True), Column("Each", numeric=True),
+        Column("Metric"), Column("Runs", essential=False), Column("Mean over seeds", numeric=True),
+        Column("Each", numeric=True),
         Column("Between runs", numeric=True), Column("Between seeds of a request", numeric=True, essential=False),
-        Column("Between requests", numeric=True, essential=False), Column("Luck", numeric=True), Column("Scored", numeric=True),
+        Column("Between requests", numeric=True, essential=False), Column("Luck", numeric=True),
+        Column("Scored", numeric=True),
     )  # fmt: skip
     return Table(
         "Over seeds", columns, tuple(_seed_cells(row) for row in comparison.seeds),
