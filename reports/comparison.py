@@ -136,12 +136,13 @@ class Comparison:
     method: Method
 
     @property
-    def unscored(self) -> Mapping[str, int]:
-        """By run: requests whose chosen clip some common judge gave no number for."""
+    def unscored(self) -> Mapping[str, tuple[str, ...]]:
+        """By run: ids of requests whose chosen clip is missing, or which some common judge gave no number for."""
         return {
-            run.name: sum(
-                bool(failure_classes(request.chosen, [metric.judged[place] for metric in self.aligned.metrics]))
+            run.name: tuple(
+                request.id
                 for request in run.requests
+                if failure_classes(request.chosen, [metric.judged[place] for metric in self.aligned.metrics])
             )
             for place, run in enumerate(self.aligned.runs)
         }

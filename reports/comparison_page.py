@@ -121,7 +121,8 @@ def as_json(comparison: Comparison, folders: Mapping[str, Path], page: str) -> d
         "runs": {
             run.name: {
                 "folder": paths[run.name],
-                "n_scored": expected - comparison.unscored[run.name],
+                "n_scored": expected - len(comparison.unscored[run.name]),
+                "unscored": list(comparison.unscored[run.name]),
                 "missing": list(aligned.missing.get(run.name, ())),
             }
             for run in aligned.runs

@@ -39,11 +39,10 @@ def coverage_table(comparison: Comparison) -> Table:
     aligned = comparison.aligned
     expected = len(aligned.runs[0].requests)
     rows = tuple(
-        (Cell(run.name), Cell(f"{expected - comparison.unscored[run.name]} of {expected}"),
-         Cell(_named(aligned.missing.get(run.name, ()))))
-        for run in aligned.runs
+        (Cell(run), Cell(f"{expected - len(ids)} of {expected}"), Cell(_named(ids)))
+        for run, ids in comparison.unscored.items()
     )  # fmt: skip
-    columns = (Column("Run"), Column("Scored", numeric=True), Column("Requests that it does not have"))
+    columns = (Column("Run"), Column("Scored", numeric=True), Column("Missing or without a number"))
     notes = ["What is missing or could not be judged stays in every number, with the metric's worst value."]
     if aligned.left_out:
         notes.append(f"Not in every run, hence left out: {', '.join(aligned.left_out)}.")
@@ -101,7 +100,13 @@ def p_text(p: float | None) -> str:
 
 def headline(comparison: Comparison) -> str:
     """The result as one sentence per comparison, by the first metric that no choice was made with."""
-    return " ".join(_sentence(pairing, comparison) for pairing in comparison.pairings)
+    expected = len(comparison.aligned.runs[0].requests)
+    lacking = [
+        f"{run} has no number for {len(ids)} of {expected} requests, which count as worst."
+        for run, ids in comparison.unscored.items()
+        if ids
+    ]
+    return " ".join([*lacking, *(_sentence(pairing, comparison) for pairing in comparison.pairings)])
 
 
 def _sentence(pairing: Pairing, comparison: Comparison) -> str:

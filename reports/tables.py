@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 FEW_CLUSTERS = 20
-"""Below this many clusters the percentile interval covers less than it says."""
+"""Below this many clusters an interval that says 95 % holds the truth a point or two less often."""
 HELD_OUT, SELECTED_ON = "HELD OUT", "selected on"
 
 

@@ -63,7 +63,7 @@ def default_folder(names: list[str]) -> Path:
 def exit_code(comparison: Comparison, fail_on: float) -> int:
     """1 when a larger share of requests than `fail_on` is unscored in any of the runs, else 0."""
     expected = len(comparison.aligned.runs[0].requests)
-    return int(max(comparison.unscored.values()) > fail_on * expected + 1e-9)
+    return int(max(map(len, comparison.unscored.values())) > fail_on * expected + 1e-9)
 
 
 def _print(comparison: Comparison, folders: dict[str, str], folder: Path, *, is_aside: bool) -> None:
