@@ -12,7 +12,7 @@ from reports.results import RunResults
 from reports.statistics import Estimate
 from reports.summary import FEWEST_CLUSTERS
 from reports.tables import HELD_OUT, Cell, Column, Table, direction_text
-from tts_eval.types import Metric
+from tts_eval.types import FailureKind, Metric
 
 METHOD_TEXT = {
     "expanded": "expanded percentile bootstrap",
@@ -102,11 +102,17 @@ def headline(comparison: Comparison) -> str:
     """The result as one sentence per comparison, by the first metric that no choice was made with."""
     expected = len(comparison.aligned.runs[0].requests)
     lacking = [
-        f"{run} has no number for {len(ids)} of {expected} requests, which count as worst."
-        for run, ids in comparison.unscored.items()
-        if ids
+        f"{run.name} has no number for {len(ids)} of {expected} requests, which count as worst{_without_audio(run)}."
+        for run in comparison.aligned.runs
+        if (ids := comparison.unscored[run.name])
     ]
     return " ".join([*lacking, *(_sentence(pairing, comparison) for pairing in comparison.pairings)])
+
+
+def _without_audio(run: RunResults) -> str:
+    failures = [request.chosen.failure for request in run.requests]
+    missing = sum(failure is not None and failure.kind is FailureKind.MISSING for failure in failures)
+    return f" ({missing} have no audio: is the run finished?)" if missing else ""
 
 
 def _sentence(pairing: Pairing, comparison: Comparison) -> str:

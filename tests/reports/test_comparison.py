@@ -137,7 +137,8 @@ def test_requests_that_only_one_run_has_count_as_failures_of_the_other(pair: tup
     assert comparison.unscored == {"one": ("sentence-023",), "two": ("sentence-000", "sentence-001", "sentence-023")}
     text = " ".join(cell.text for row in coverage_table(comparison).rows for cell in row)
     assert "sentence-000, sentence-001" in text
-    assert headline(comparison).startswith("one has no number for 1 of 24")
+    assert headline(comparison).startswith("one has no number for 1 of 24 requests, which count as worst. two has")
+    assert "3 of 24 requests, which count as worst (2 have no audio: is the run finished?)." in headline(comparison)
     turned = compare([short, pair[0]])
     assert turned.aligned.missing == {"two": ("sentence-000", "sentence-001")}
     assert turned.pairings[0].differences[1].estimate.value == pytest.approx(-similarity.estimate.value)  # type: ignore[operator]
