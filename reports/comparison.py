@@ -10,7 +10,6 @@ whole speakers, corrected (Holm) for all the differences in the table. A verdict
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,25 +25,13 @@ from reports.permutation import permutation_p
 from reports.pools import pool_of, ranks_of
 from reports.results import RequestResult, RunResults
 from reports.seeds import SeedSpread, mean_over, seed_spread
+from reports.sides import Side, not_there, sides_of
 from reports.statistics import Bootstrap, Estimate, Sums
 from reports.summary import FEWEST_CLUSTERS, cluster_of, cluster_unit, failure_classes, ground_truth_estimate
 
 DRAWS = 10_000
 CHANGED = 10
 """Requests shown of each comparison."""
-CEILING = "codec-resynthesis:"
-NOT_THE_SYSTEM = ("seed", "judge", "fail_on", "data_dir", "limit")
-"""Settings that do not make two runs two systems."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
-    """What is compared: a run, or several that differ in their seed alone."""
-
-    name: str
-    runs: tuple[RunResults, ...]
-    places: tuple[int, ...]
-    """Of the runs among the aligned ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +50,15 @@ class Difference:
     clusters: int
     flattered: tuple[str, ...]
     """Runs of these two sides whose choice the judge took part in."""
+    not_there: int
+    """Requests that some run of the two sides has no audio of: not asked, not made yet, or not found."""
 
     @property
     def is_settled(self) -> bool | None:
         """Whether interval and corrected test agree that there is a difference; None with too little to say."""
         if self.estimate.interval is None or self.p_corrected is None or self.clusters < FEWEST_CLUSTERS:
+            return None
+        if self.not_there:
             return None
         return self.estimate.interval.excludes_zero and self.p_corrected <= ALPHA
 
@@ -204,7 +195,7 @@ def compare(
         DataError: they cannot be compared (see `reports.alignment`), or have pools of different sizes.
     """
     aligned = align(runs)
-    sides, ceiling, groups = _sides(aligned.runs)
+    sides, ceiling, groups = sides_of(aligned.runs)
     requests = aligned.runs[0].requests
     clusters = [cluster_of(request) for request in requests]
     numbers = _Numbers(aligned)
@@ -227,37 +218,6 @@ def compare(
         draws=draws,
         method=method,
     )
-
-
-def _sides(runs: Sequence[RunResults]) -> tuple[list[Side], Side | None, list[Side]]:
-    """Sides, the ceiling where there is one, and the groups of runs that differ in their seed alone."""
-    alone = [Side(name=run.name, runs=(run,), places=(place,)) for place, run in enumerate(runs)]
-    ceilings = [side for side in alone if side.runs[0].synthesizer.startswith(CEILING)]
-    is_scaled = len(ceilings) == 1 and len(runs) > 2
-    rest = [side for side in alone if not (is_scaled and side is ceilings[0])]
-    by_system: dict[str, list[Side]] = {}
-    for side in rest:
-        by_system.setdefault(_system(side.runs[0]), []).append(side)
-    grouped = [_together(members) for members in by_system.values()]
-    groups = [side for side in grouped if len(side.runs) > 1]
-    return (grouped if len(grouped) > 1 else rest), ceilings[0] if is_scaled else None, groups
-
-
-def _together(members: Sequence[Side]) -> Side:
-    name = members[0].name if len(members) == 1 else f"{members[0].name} ({len(members)} seeds)"
-    return Side(
-        name=name,
-        runs=tuple(run for member in members for run in member.runs),
-        places=tuple(place for member in members for place in member.places),
-    )
-
-
-def _system(run: RunResults) -> str:
-    """What the run is a run of, whatever its seed."""
-    config = run.run.get("config")
-    settings = dict(config) if isinstance(config, Mapping) else {}
-    kept = {name: value for name, value in settings.items() if name not in NOT_THE_SYSTEM}
-    return json.dumps([run.synthesizer, run.strategy, kept], sort_keys=True, default=str)
 
 
 def _difference(
@@ -284,6 +244,7 @@ def _difference(
         detectable=detectable_difference(before, after, clusters),
         clusters=bootstrap.n_clusters,
         flattered=tuple(name for name in metric.selected_in if name in names),
+        not_there=len({name for run in (*first.runs, *side.runs) for name in not_there(run)}),
     )
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import reports.comparison_tables as tables
-from reports.comparison import Change, Comparison, Difference, Pairing, Side
+from reports.comparison import Change, Comparison, Difference, Pairing
 from reports.html import AudioMode, ClipView, clip_view, player_of, render_page
 from reports.players import Encoded
 from reports.pools import clip_value
 from reports.results import RunResults
+from reports.sides import Side
 from reports.statistics import Estimate, Interval
 from reports.tables import escape_markdown, to_markdown
 from tts_eval.files import write_atomically, write_text_atomically
@@ -180,6 +181,7 @@ def _difference_json(one: Difference) -> dict[str, object]:
         "judge": one.metric.judged[0].judge,
         "higher_is_better": one.metric.metric.higher_is_better,
         "selected_in": list(one.flattered),
+        "not_there": one.not_there,
         "settled": one.is_settled,
         "better": one.is_better if one.is_settled else None,
     }

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from reports.comparison import Change, Comparison, Difference, Pairing, Scale, SeedRow, Side
+from reports.comparison import Change, Comparison, Difference, Pairing, Scale, SeedRow
 from reports.detectable import ALPHA
 from reports.formatting import UNDEFINED, difference_text, interval_text, number
 from reports.results import RunResults
+from reports.sides import Side, not_there
 from reports.statistics import Estimate
 from reports.summary import FEWEST_CLUSTERS
 from reports.tables import HELD_OUT, Cell, Column, Table, direction_text
-from tts_eval.types import FailureKind, Metric
+from tts_eval.types import Metric
 
 METHOD_TEXT = {
     "expanded": "expanded percentile bootstrap",
@@ -85,6 +86,8 @@ def _row(one: Difference) -> tuple[Cell, ...]:
 
 def verdict(one: Difference) -> Cell:
     """Whether B is better than A, in a word; none where that is not settled."""
+    if one.not_there:
+        return Cell("incomplete")
     if one.is_settled is None:
         few = one.estimate.value is not None and one.clusters < FEWEST_CLUSTERS
         return Cell("too few" if few else UNDEFINED)
@@ -110,8 +113,7 @@ def headline(comparison: Comparison) -> str:
 
 
 def _without_audio(run: RunResults) -> str:
-    failures = [request.chosen.failure for request in run.requests]
-    missing = sum(failure is not None and failure.kind is FailureKind.MISSING for failure in failures)
+    missing = len(not_there(run))
     return f" ({missing} have no audio: is the run finished?)" if missing else ""
 
 
@@ -130,6 +132,7 @@ def _sentence(pairing: Pairing, comparison: Comparison) -> str:
             f"{difference_text(one.detectable, metric).removeprefix('+')} is likely to stay so."
             if one.detectable is not None else "."
         ),
+        "incomplete": f"no verdict while {one.not_there} of {one.estimate.n_expected} are not there.",
         "too few": f"{one.clusters} independent draws are too few to say how sure that is.",
     }.get(verdict(one).text, "how sure that is cannot be said.")  # fmt: skip
     return (
@@ -145,7 +148,8 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
         f"Brackets: 95 % {METHOD_TEXT[comparison.method]} over {comparison.clusters} "
         f"{unit}{'s' if comparison.clusters != 1 else ''}, {comparison.draws:,} draws, paired. p: sign-flip test over "
         f"the same, and corrected (Holm) for {tests} tests. Better or worse: the interval excludes 0 and the "
-        f"corrected p is at most {ALPHA:g}; too few: fewer than {FEWEST_CLUSTERS} to draw from.",
+        f"corrected p is at most {ALPHA:g}; too few: fewer than {FEWEST_CLUSTERS} to draw from; "
+        "incomplete: a run lacks audio of some requests.",
         "Detectable: the least difference that as many requests show four times of five.",
     ]
     if any(one.flattered for pairing in comparison.pairings for one in pairing.differences):

@@ -4,7 +4,7 @@
     percentile  2.5 % and 97.5 %, as the textbook has it
     bca         bias-corrected and accelerated: moved towards the longer tail
 
-Coverage of 95 % intervals, simulated (1,000 or 600 runs each; `percentile`, `expanded`, `bca`):
+Coverage of 95 % intervals, simulated (600 to 2,000 runs each; `percentile`, `expanded`, `bca`):
 
     paired difference of WER, 30 speakers with 15-44 requests    93.7  95.2  92.8
     paired difference of WER, 48 single requests (like `mini`)   93.7  94.8  92.7
@@ -12,6 +12,8 @@ Coverage of 95 % intervals, simulated (1,000 or 600 runs each; `percentile`, `ex
     mean WER, 30 speakers with 15-44 requests                    93.0  94.3  94.3
     mean WER, 30 single requests, most without an error          88.3  88.7  90.7
     mean of a normal variable, 30                                93.8  95.6  93.8
+
+    mean of t with 3 degrees of freedom: 6 clusters 85, 93; 10: 90, 95; 20: 92, 94 (without BCa)
 
 Reports are about paired differences; those have heavy tails on both sides, where the skewness that BCa
 estimates is mostly noise. Hence the default. BCa is the better one for the mean of a skewed metric,

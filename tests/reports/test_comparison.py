@@ -139,6 +139,8 @@ def test_requests_that_only_one_run_has_count_as_failures_of_the_other(pair: tup
     assert "sentence-000, sentence-001" in text
     assert headline(comparison).startswith("one has no number for 1 of 24 requests, which count as worst. two has")
     assert "3 of 24 requests, which count as worst (2 have no audio: is the run finished?)." in headline(comparison)
+    assert verdict(similarity).text == "incomplete" and similarity.is_settled is None
+    assert "no verdict while 2 of 24 are not there" in headline(comparison)
     turned = compare([short, pair[0]])
     assert turned.aligned.missing == {"two": ("sentence-000", "sentence-001")}
     assert turned.pairings[0].differences[1].estimate.value == pytest.approx(-similarity.estimate.value)  # type: ignore[operator]
@@ -243,6 +245,9 @@ def test_runs_that_differ_in_their_seed_are_one_side() -> None:
     assert (alone.pairings[0].first.name, alone.pairings[0].side.name) == ("a", "b")
     assert len(alone.seeds) == 3
     assert seeds_table(compare([a, c])) is None
+    again = replace(a, name="again")
+    assert [pairing.side.name for pairing in compare([a, again, b]).pairings] == ["again"]
+    assert compare([a, again]).seeds == ()
 
 
 def test_a_run_of_codec_resynthesis_is_a_row_of_the_scale(pair: tuple[RunResults, RunResults]) -> None:
