@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypeAlias
 
 import numpy as np
 
@@ -139,6 +141,10 @@ class Comparison:
         }
 
 
+_Estimates: TypeAlias = dict[tuple[str, str], tuple[Estimate, Estimate, Estimate]]
+"""Random, chosen and oracle, by side and metric."""
+
+
 class _Numbers:
     """Arrays of every run and metric, made once."""
 
@@ -200,6 +206,7 @@ def compare(
     clusters = [cluster_of(request) for request in requests]
     numbers = _Numbers(aligned)
     bootstrap = Bootstrap(clusters, np.random.default_rng([seed, 0]), resamples=draws, method=method)
+    estimates = _estimates(numbers, aligned.metrics, [*sides, *groups, *([ceiling] if ceiling else [])], bootstrap)
     pairings = []
     for side in sides[1:]:
         differences = tuple(
@@ -211,8 +218,8 @@ def compare(
     return Comparison(
         aligned=aligned,
         pairings=_corrected(pairings),
-        scales=tuple(_scale(numbers, metric, sides, ceiling, bootstrap, seed) for metric in aligned.metrics),
-        seeds=tuple(_seed_row(numbers, metric, group, bootstrap) for group in groups for metric in aligned.metrics),
+        scales=tuple(_scale(estimates, metric, sides, ceiling, seed) for metric in aligned.metrics),
+        seeds=tuple(_seed_row(numbers, estimates, metric, group) for group in groups for metric in aligned.metrics),
         clusters=bootstrap.n_clusters,
         cluster_unit=cluster_unit(requests),
         draws=draws,
@@ -269,40 +276,45 @@ def _changes(
 
 
 def _scale(
-    numbers: _Numbers, metric: CommonMetric, sides: Sequence[Side], ceiling: Side | None, bootstrap: Bootstrap,
-    seed: int,
-) -> Scale:  # fmt: skip
+    estimates: _Estimates, metric: CommonMetric, sides: Sequence[Side], ceiling: Side | None, seed: int
+) -> Scale:
     recorded = [
         (run, metric.judged[place])
         for side in sides
         for run, place in zip(side.runs, side.places, strict=True)
         if any(request.ground_truth is not None for request in run.requests)
     ]
-    rows = []
-    for side in sides:
-        estimates = _estimates(numbers, metric, side, bootstrap)
-        rows.append((side.name, side.runs[0].n, *estimates))
     return Scale(
         metric=metric,
         truth=ground_truth_estimate(recorded[0][0].requests, recorded[0][1], seed) if recorded else None,
-        ceiling=_estimates(numbers, metric, ceiling, bootstrap)[1] if ceiling else None,
-        sides=tuple(rows),
+        ceiling=estimates[ceiling.name, metric.key][1] if ceiling else None,
+        sides=tuple((side.name, side.runs[0].n, *estimates[side.name, metric.key]) for side in sides),
     )
 
 
 def _estimates(
-    numbers: _Numbers, metric: CommonMetric, side: Side, bootstrap: Bootstrap
-) -> tuple[Estimate, Estimate, Estimate]:
-    sums = numbers.columns(side, metric)
-    n = int(numbers.is_scored(side, metric).sum())
-    one, two, three = (
-        Estimate(value=_finite(value), interval=interval, n=n, n_expected=len(sums.numerators))
-        for value, interval in zip(sums.value, bootstrap.intervals(sums), strict=True)
+    numbers: _Numbers, metrics: Sequence[CommonMetric], sides: Sequence[Side], bootstrap: Bootstrap
+) -> _Estimates:
+    """All of them through one product with the resamples, which is what takes the time."""
+    wanted = {(side.name, metric.key): (side, metric) for side in sides for metric in metrics}
+    sums = [numbers.columns(side, metric) for side, metric in wanted.values()]
+    together = Sums(
+        np.concatenate([one.numerators for one in sums], axis=1),
+        np.concatenate([one.denominators for one in sums], axis=1),
     )
-    return one, two, three
+    found = iter(zip(together.value, bootstrap.intervals(together), strict=True))
+    estimates = {}
+    for key, (side, metric) in wanted.items():
+        scored = numbers.is_scored(side, metric)
+        one, two, three = (
+            Estimate(value=_finite(value), interval=interval, n=int(scored.sum()), n_expected=len(scored))
+            for value, interval in islice(found, 3)
+        )
+        estimates[key] = one, two, three
+    return estimates
 
 
-def _seed_row(numbers: _Numbers, metric: CommonMetric, group: Side, bootstrap: Bootstrap) -> SeedRow:
+def _seed_row(numbers: _Numbers, estimates: _Estimates, metric: CommonMetric, group: Side) -> SeedRow:
     alone = [
         numbers.chosen(Side(name=run.name, runs=(run,), places=(place,)), metric)
         for run, place in zip(group.runs, group.places, strict=True)
@@ -311,7 +323,7 @@ def _seed_row(numbers: _Numbers, metric: CommonMetric, group: Side, bootstrap: B
         names=tuple(run.name for run in group.runs),
         metric=metric,
         values=tuple(_finite(sums.value) for sums in alone),
-        mean=_estimates(numbers, metric, group, bootstrap)[1],
+        mean=estimates[group.name, metric.key][1],
         spread=seed_spread(alone),
     )
 
