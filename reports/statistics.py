@@ -123,51 +123,50 @@ class Bootstrap:
 
     def intervals(self, sums: Sums) -> list[Interval | None]:
         """Interval of each column of [requests, columns]."""
-        return self._intervals(self._seen(sums))
+        # One product for both halves: reading the counts is what takes the time.
+        both = np.concatenate([sums.numerators, sums.denominators], axis=1)
+        return self._intervals(both, lambda totals: _divide(*np.split(totals, 2, axis=1)))
 
     def paired(self, before: Sums, after: Sums) -> Paired:
         """Intervals of the difference of two set-level values, both seen through the same draws."""
-        both = [np.stack(parts, axis=1) for parts in zip(_parts(before), _parts(after), strict=True)]
-        seen = self._seen(Sums(both[0], both[1]))
-        changes = [_change(values) for values in seen]
-        return Paired(
-            self._intervals([change[..., None] for change in changes])[0],
-            self._intervals(
-                [
-                    _divide(change, np.abs(values[..., 0]))[..., None]
-                    for change, values in zip(changes, seen, strict=True)
-                ]
-            )[0],
-        )
+        parts = (before.numerators, before.denominators, after.numerators, after.denominators)
+        return Paired(*self._intervals(np.stack(parts, axis=1), _changes))
 
-    def _seen(self, sums: Sums) -> list[np.ndarray]:
-        """Set-level value in each resample [resamples, columns], of all [columns], without each cluster or nothing."""
-        numerators, denominators = self._clusters.total(sums.numerators), self._clusters.total(sums.denominators)
-        # One product for both: reading the counts is what takes the time.
-        halves = np.split(self._weighted(np.concatenate([numerators, denominators], axis=1)), 2, axis=1)
-        draws = _divide(halves[0], halves[1])
-        alone = numerators.sum(axis=0), denominators.sum(axis=0)
-        without = [_divide(alone[0] - numerators, alone[1] - denominators)] if needs_jackknife(self._method) else []
-        return [draws, _divide(*alone), *without]
+    def interval_of(self, parts: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> Interval | None:
+        """Interval of any function of sums over the requests, e.g. of a difference of two ratios.
 
-    def _weighted(self, totals: np.ndarray) -> np.ndarray:
-        """Sums over the drawn clusters, [resamples, columns]."""
-        blocks = range(0, len(self._counts), BLOCK)
-        return np.concatenate([self._counts[start : start + BLOCK].astype(np.float64) @ totals for start in blocks])
+        Args:
+            parts: what is summed, [requests, parts].
+            value: takes sums [resamples, parts] to values [resamples]; NaN where undefined.
+        """
+        return self._intervals(parts, lambda totals: value(totals)[:, None])[0]
 
-    def _intervals(self, seen: Sequence[np.ndarray]) -> list[Interval | None]:
-        draws, others = seen[0], seen[1:]
-        # A resample without a value is NaN: then no interval can be given either.
-        defined = np.logical_and.reduce([np.isfinite(values).all(axis=0) for values in (draws, *others[1:])])
-        if self.n_clusters < 2 or not defined.any():
+    def _intervals(self, parts: np.ndarray, value: Callable[[np.ndarray], np.ndarray]) -> list[Interval | None]:
+        """Interval of each column that `value` makes of sums over requests [resamples, parts]."""
+        totals = self._clusters.total(parts)
+        draws = value(self._weighted(totals))
+        if self.n_clusters < 2:
             return [None] * draws.shape[1]
-        fine = [values[..., defined] for values in seen]
+        others = []
+        if needs_jackknife(self._method):
+            whole = totals.sum(axis=0, keepdims=True)
+            others = [value(whole)[0], value(whole - totals)]
+        # A resample without a value is NaN: then no interval can be given either.
+        defined = np.isfinite(draws).all(axis=0)
+        if others:
+            defined &= np.isfinite(others[1]).all(axis=0)
+        fine = [values[..., defined] for values in (draws, *others)]
         levels = end_levels(self._method, fine[0], self._confidence, self.n_clusters, *fine[1:])
         ends = iter(
             Interval(*(float(end) for end in np.quantile(fine[0][:, column], levels[:, column])))
             for column in range(fine[0].shape[1])
         )
         return [next(ends) if is_defined else None for is_defined in defined]
+
+    def _weighted(self, totals: np.ndarray) -> np.ndarray:
+        """Sums over the drawn clusters, [resamples, columns]."""
+        blocks = range(0, len(self._counts), BLOCK)
+        return np.concatenate([self._counts[start : start + BLOCK].astype(np.float64) @ totals for start in blocks])
 
 
 class Clusters:
@@ -218,15 +217,13 @@ def _draw(n_clusters: int, resamples: int, generator: np.random.Generator) -> np
     return counts
 
 
-def _parts(sums: Sums) -> tuple[np.ndarray, np.ndarray]:
-    return sums.numerators, sums.denominators
-
-
-def _change(values: np.ndarray) -> np.ndarray:
-    """Second minus first of the last axis; sums in another order differ in their last bits, which is no difference."""
-    before, after = values[..., 0], values[..., 1]
-    change: np.ndarray = after - before
-    return np.where(np.abs(change) <= ROUNDING * np.maximum(np.abs(before), np.abs(after)), 0.0, change)
+def _changes(totals: np.ndarray) -> np.ndarray:
+    """Second ratio minus the first, absolute and relative, [resamples, 2], of the four sums behind them."""
+    before, after = _divide(totals[:, 0], totals[:, 1]), _divide(totals[:, 2], totals[:, 3])
+    change = after - before
+    # Sums in another order differ in their last bits; that is no difference to report.
+    change[np.abs(change) <= ROUNDING * np.maximum(np.abs(before), np.abs(after))] = 0.0
+    return np.stack([change, _divide(change, np.abs(before))], axis=1)
 
 
 def _divide(numerators: np.ndarray, denominators: np.ndarray) -> np.ndarray:

@@ -59,6 +59,15 @@ def test_a_difference_of_ratios_has_scipys_interval(ours: Method, theirs: str) -
         assert interval == pytest.approx(tuple(expected), rel=1e-9)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_any_function_of_sums_has_the_interval_of_what_it_computes(method: Method) -> None:
+    words = np.random.default_rng(1).integers(5, 20, 40).astype(float)
+    sums = Sums(skewed(0), words)
+    bootstrap = Bootstrap(NAMES, np.random.default_rng(3), method=method)
+    parts = np.stack([sums.numerators, words], axis=1)
+    assert bootstrap.interval_of(parts, lambda totals: totals[:, 0] / totals[:, 1]) == bootstrap.interval(sums)
+
+
 def test_expanded_levels_are_hesterbergs() -> None:
     """Of normal values the interval is then the one of Student, which his formula is made for."""
     (low,), (high,) = end_levels("expanded", np.zeros((10, 1)), 0.95, 6)
