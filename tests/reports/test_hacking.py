@@ -30,7 +30,7 @@ def test_a_verifier_that_is_the_judge_has_no_gap() -> None:
     for gap in comparison.gaps:
         assert gap.promised == gap.arrived
         assert gap.gap == 0.0
-        assert gap.gap_interval == (0.0, 0.0)
+        assert gap.gap_interval == pytest.approx((0.0, 0.0), abs=1e-12)
     assert comparison.outcome == "arrives"
 
 
