@@ -1,6 +1,7 @@
-"""A list of requests in Seed-TTS-Eval's meta.lst format.
+"""A list of requests in Seed-TTS-Eval's formats, one a line, known by its number of columns.
 
     id | prompt text | prompt wav | target text [ | ground-truth wav ]
+    id[.wav] | target text [ | prompt wav ]
 
 `list:FILE`, or `list` with --data-dir for the folder that holds meta.lst. Wavs are looked for beside
 the list and may not leave its folder. The suite's name ends in a digest of the list, so that a run cannot go
@@ -12,15 +13,17 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from benchmarks.suite import Suite, inside
+from benchmarks.layout import inside, raise_problems
+from benchmarks.suite import Suite
+from tts_eval.audio import AUDIO_SUFFIXES
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.types import Prompt, Request
 
-COLUMNS = "id|prompt text|prompt wav|target text[|ground-truth wav]"
+COLUMNS = "id|prompt text|prompt wav|target text[|ground-truth wav], or id|target text[|prompt wav]"
 
 
 def load_list(*, argument: str, data_dir: Path | None) -> Suite:
-    """The requests of a meta.lst.
+    """The requests of a list.
 
     Raises:
         ConfigError: neither a file nor a data folder was given.
@@ -29,30 +32,13 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
     if not argument and data_dir is None:
         raise ConfigError(["Suite 'list' needs list:FILE, or --data-dir with a meta.lst in it."])
     path = Path(argument) if argument and data_dir is None else (data_dir or Path()) / (argument or "meta.lst")
-    try:
-        content = path.read_bytes()
-        lines = content.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a UTF-8 list of requests: {error}.") from error
     problems: list[str] = []
-    requests: dict[str, Request] = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            request = _parse(line, path, f"{path.name}:{number}")
-            if request.id in requests:
-                raise DataError(f"{path.name}:{number}: the id '{request.id}' is there twice")
-            requests[request.id] = request
-        except DataError as error:
-            problems.append(str(error))
-    if problems:
-        more = f"\n... and {len(problems) - 10} more" if len(problems) > 10 else ""
-        raise DataError(f"{path} is not a list of requests:\n" + "\n".join(problems[:10]) + more)
+    requests = read_meta_list(path, problems)
+    raise_problems(f"{path} is not a list of requests", problems)
     return Suite(
-        name=f"list-{path.stem}-{hashlib.sha256(content).hexdigest()[:8]}@1",
-        requests=tuple(requests.values()),
-        judges=("asr:base", *(["speaker"] if any(map(_has_voice, requests.values())) else [])),
+        name=f"list-{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}@1",
+        requests=requests,
+        judges=("asr:base", *(["speaker"] if any(map(_has_voice, requests)) else [])),
     )
 
 
@@ -60,15 +46,63 @@ def _has_voice(request: Request) -> bool:
     return request.prompt is not None or request.ground_truth is not None
 
 
-def _parse(line: str, path: Path, where: str) -> Request:
+def read_meta_list(path: Path, problems: list[str], language: str = "en") -> tuple[Request, ...]:
+    """The rows of a list as requests; what is wrong with the others joins `problems`.
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    try:
+        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as a UTF-8 list of requests: {error}.") from error
+    requests: dict[str, Request] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path.name}:{number}"
+        try:
+            request = _parse(line, path.parent, where, language)
+            if request.id in requests:
+                raise DataError(f"{where}: the id '{request.id}' is there twice")
+            requests[request.id] = request
+        except DataError as error:
+            problems.append(str(error))
+    return tuple(requests.values())
+
+
+def _parse(line: str, folder: Path, where: str, language: str) -> Request:
     columns = [column.strip() for column in line.split("|")]
-    if len(columns) not in (4, 5):
-        raise DataError(f"{where}: {len(columns)} columns, expected 4 or 5: {COLUMNS}")
-    name, prompt_text, prompt_wav, text, *ground_truth = columns
-    if not name or "/" in name:
+    ground_truth = ""
+    prompt_text: str | None
+    match columns:
+        case [name, prompt_text, prompt_wav, text]:
+            pass
+        case [name, prompt_text, prompt_wav, text, ground_truth]:
+            pass
+        case [name, text]:
+            prompt_text, prompt_wav = None, ""
+        case [name, text, prompt_wav]:
+            prompt_text = None
+        case _:
+            raise DataError(f"{where}: {len(columns)} columns, expected 2 to 5: {COLUMNS}")
+    if len(columns) < 4:
+        name = name.removesuffix(".wav")
+    if not name or "/" in name or "\0" in name:
         raise DataError(f"{where}: '{name}' is not usable as an id; expected a plain file name")
-    if not text:
+    prompt = Prompt(audio=inside(folder, prompt_wav, where), transcript=prompt_text) if prompt_wav else None
+    if prompt_wav and not prompt_wav.lower().endswith(AUDIO_SUFFIXES):
+        raise DataError(f"{where}: '{prompt_wav}' is no audio file; are the columns in another order? {COLUMNS}")
+    if text.lower().endswith(AUDIO_SUFFIXES):
+        raise DataError(f"{where}: the text is '{text}', a file name; are the columns in another order? {COLUMNS}")
+    if not any(mark.isalnum() for mark in text):
         raise DataError(f"{where}: '{name}' has no text to say")
-    prompt = Prompt(audio=inside(path.parent, prompt_wav, where), transcript=prompt_text) if prompt_wav else None
-    truth = inside(path.parent, ground_truth[0], where) if ground_truth and ground_truth[0] else None
-    return Request(id=name, text=text, prompt=prompt, ground_truth=truth)
+    return Request(
+        id=name,
+        text=text,
+        language=language,
+        prompt=prompt,
+        ground_truth=inside(folder, ground_truth, where) if ground_truth else None,
+        # Requests with one prompt share its voice.
+        speaker=Path(prompt_wav).stem,
+    )

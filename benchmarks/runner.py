@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from benchmarks.official_skip import without_missing
 from benchmarks.searches import search_and_store
 from benchmarks.suite import Suite, load_suite, suites
 from search.budget import parse_budget
@@ -104,6 +105,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
         synthesizer = load_synthesizer(config.synth)
         manifest = Manifest(
             suite=parts.suite.name,
+            subset=parts.suite.subset,
             synthesizer=synthesizer_identity(synthesizer),
             config=config,
             judges=parts.judges,
@@ -150,7 +152,14 @@ def load_parts(config: RunConfig) -> Parts:
             request has.
     """
     _check_names(config)
-    suite = load_suite(config.suite, data_dir=Path(config.data_dir) if config.data_dir else None, limit=config.limit)
+    suite = load_suite(
+        config.suite,
+        data_dir=Path(config.data_dir) if config.data_dir else None,
+        limit=config.limit,
+        sample=config.sample,
+    )
+    if config.official_skip:
+        suite = without_missing(suite, Path(parse_spec(config.synth).argument))
     rule, then = load_rule(config.verifier), load_rule(config.then) if config.then else None
     rules = [rule, then] if then else [rule]
     judges = config.judge or suite.judges

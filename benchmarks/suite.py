@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.sampling import stratified_sample
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Request
@@ -20,7 +21,9 @@ class Suite:
     """NAME@VERSION."""
     requests: tuple[Request, ...]
     judges: tuple[str, ...]
-    """Verifier specs that report when no --judge is given."""
+    """Verifier specs, with their protocols, that report when no --judge is given."""
+    subset: str = ""
+    """What of the suite `requests` are, e.g. "first 4 of 48 requests"; "" for all of it."""
 
 
 class SuiteFactory(Protocol):
@@ -34,20 +37,52 @@ class SuiteFactory(Protocol):
 suites: Registry[SuiteFactory] = Registry("suite", "suites", entry_point_group="tts_eval.suites")
 suites.add("mini", "benchmarks.mini:load_mini", "48 built-in English sentences in 6 groups")
 suites.add("mini-dev", "benchmarks.mini:load_mini_dev", "48 other sentences, to choose a selection rule on")
-suites.add("librispeech", "benchmarks.librispeech:load_librispeech", "official layout, 4-10 s; needs --data-dir")
-suites.add("list", "benchmarks.meta_list:load_list", "a seed-tts meta.lst; list:FILE or --data-dir")
+suites.add(
+    "seed-tts-eval",
+    "benchmarks.seed_tts_eval:load_seed_tts_eval",
+    "Seed-TTS-Eval: seed-tts-eval:en, :zh or :zh-hard; needs --data-dir",
+)
+suites.add(
+    "librispeech",
+    "benchmarks.librispeech:load_librispeech",
+    "LibriSpeech, 4-10 s: librispeech[:cross-sentence|continuation][,SUBSET]; needs --data-dir",
+)
+suites.add(
+    "librispeech-pc",
+    "benchmarks.librispeech_pc:load_librispeech_pc",
+    "LibriSpeech-PC, cross-sentence, the 1,127 pairs of F5-TTS; needs --data-dir",
+)
+suites.add("esd", "benchmarks.esd:load_esd", "ESD, emotional speech: esd:en or esd:zh; needs --data-dir")
+suites.add(
+    "ravdess", "benchmarks.ravdess:load_ravdess", "RAVDESS, emotional speech, five or (:all) eight; needs --data-dir"
+)
+suites.add("list", "benchmarks.meta_list:load_list", "a list in Seed-TTS-Eval's format; list:FILE or --data-dir")
+suites.add("table", "benchmarks.table:load_table", "CSV, JSONL or parquet: table:FILE,text=COLUMN,prompt=COLUMN,...")
 
 
-def load_suite(spec: str, *, data_dir: Path | None = None, limit: int | None = None) -> Suite:
-    """The suite that `NAME` or `NAME:ARGUMENT` describes, with its first `limit` requests.
+def load_suite(
+    spec: str, *, data_dir: Path | None = None, limit: int | None = None, sample: int | None = None
+) -> Suite:
+    """The suite that `NAME` or `NAME:ARGUMENT` describes.
+
+    Args:
+        spec: The suite.
+        data_dir: Folder with its data.
+        limit: Take only so many requests, the first.
+        sample: Take only so many requests, spread over groups and speakers (`stratified_sample`).
 
     Raises:
         UnknownNameError: no suite of that name.
-        ConfigError: it needs a data folder, or does not take one.
+        ConfigError: it needs a data folder, or does not take one; or the limit or sample makes no sense.
         DataError: the data are not as the suite's format says.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError([f"limit is {limit}; expected 1 or more."])
+    wrong = [
+        f"{name} is {value}; expected 1 or more."
+        for name, value in (("limit", limit), ("sample", sample))
+        if value is not None and value < 1
+    ]
+    if wrong or (limit and sample):
+        raise ConfigError(wrong or ["Give a limit or a sample, not both."])
     name, argument = parse_spec(spec)
     suite = suites.load(name)(argument=argument, data_dir=data_dir)
     if not suite.requests:
@@ -55,8 +90,13 @@ def load_suite(spec: str, *, data_dir: Path | None = None, limit: int | None = N
     twice = [name for name, count in Counter(request.id for request in suite.requests).items() if count > 1]
     if twice:
         raise DataError(f"Suite '{spec}' has more than one request with the id {', '.join(map(repr, twice[:10]))}.")
-    requests = suite.requests[:limit]
-    return Suite(name=suite.name, requests=requests, judges=suite.judges)
+    size = len(suite.requests)
+    if sample is not None and sample < size:
+        chosen = stratified_sample(suite.requests, sample)
+        return replace(suite, requests=chosen, subset=f"sample of {sample} of {size} requests, seed 0")
+    if limit is not None and limit < size:
+        return replace(suite, requests=suite.requests[:limit], subset=f"first {limit} of {size} requests")
+    return suite
 
 
 def no_data_dir(suite: str, data_dir: Path | None, argument: str = "") -> None:
@@ -68,15 +108,3 @@ def no_data_dir(suite: str, data_dir: Path | None, argument: str = "") -> None:
         problems.append(f"Suite '{suite}' takes no argument; drop ':{argument}'.")
     if problems:
         raise ConfigError(problems)
-
-
-def inside(data_dir: Path, path: str, where: str) -> Path:
-    """`data_dir / path`, which must not leave `data_dir`.
-
-    Raises:
-        DataError: it does; `where` names the line that says so.
-    """
-    resolved = (data_dir / path).resolve()
-    if not resolved.is_relative_to(data_dir.resolve()):
-        raise DataError(f"{where}: the path '{path}' leaves the data folder {data_dir}. Use paths inside it.")
-    return data_dir / path

@@ -34,7 +34,7 @@ def read_run(folder: Path) -> RunResults:
     records = read_requests(store)
     return RunResults(
         name=folder.resolve().name,
-        suite=f"{manifest.suite}, first {len(records)} requests" if config.limit == len(records) else manifest.suite,
+        suite=", ".join(filter(None, [manifest.suite, manifest.subset])),
         synthesizer=manifest.synthesizer,
         strategy=_strategy(config),
         n=config.n if is_whole_pool(config) else 1,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -80,8 +81,21 @@ class Clip:
         return bool(np.isfinite(self.samples).all())
 
 
-AudioSource: TypeAlias = Clip | Path
-"""Audio in memory, or a file that is read when it is needed."""
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The beginning of a file, read when it is needed."""
+
+    path: Path
+    seconds: float
+
+    def load(self) -> Clip:
+        """Its first `seconds`; all of a file that is shorter."""
+        whole = read_audio(self.path)
+        return Clip(whole.samples[: round(self.seconds * whole.rate)], whole.rate)
+
+
+AudioSource: TypeAlias = Clip | Path | Excerpt
+"""Audio in memory, or a file (or its beginning) that is read when it is needed."""
 
 
 def load_clip(source: AudioSource) -> Clip:
@@ -90,6 +104,8 @@ def load_clip(source: AudioSource) -> Clip:
     Raises:
         AudioError: the file is missing or not audio.
     """
+    if isinstance(source, Excerpt):
+        return source.load()
     return read_audio(source) if isinstance(source, Path) else source
 
 

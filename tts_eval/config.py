@@ -32,6 +32,10 @@ class RunConfig:
     """Folder with the suite's data."""
     limit: int | None = None
     """First requests of the suite only."""
+    sample: int | None = None
+    """So many requests of the suite, spread over its groups and speakers."""
+    official_skip: bool = False
+    """Leave out requests whose audio is missing, as the Seed-TTS-Eval scripts do; for `wavs:FOLDER` only."""
     synth: str = "piper"
     """Synthesizer spec."""
     strategy: str = "best-of-n"
@@ -65,6 +69,13 @@ class RunConfig:
             for name, is_right, expected in (
                 ("n", self.n >= 1, "1 or more"),
                 ("limit", self.limit is None or self.limit >= 1, "1 or more"),
+                ("sample", self.sample is None or self.sample >= 1, "1 or more"),
+                ("sample", self.sample is None or self.limit is None, "either a sample or a limit, not both"),
+                (
+                    "official_skip",
+                    not self.official_skip or self.synth.partition(":")[0].strip() == "wavs",
+                    "a folder of audio to score (wavs:FOLDER): a synthesizer has no missing files",
+                ),
                 ("temperature", 0.0 <= self.temperature <= 10.0, "a number from 0 to 10"),
                 ("top_p", 0.0 < self.top_p <= 1.0, "a share above 0, up to 1"),
                 ("top_k", self.top_k >= 0, "0 or more"),
@@ -182,6 +193,6 @@ def _convert(value: Any, kind: Any) -> Any:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "a text or a list of texts"
-    names = {int: "a whole number", float: "a number", str: "a text"}
+    names = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
     options = typing.get_args(kind) if isinstance(kind, types.UnionType) else (kind,)
     return " or ".join(names.get(option, "nothing") for option in options)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tts_eval.audio import AudioSource
+from tts_eval.audio import AudioSource, Excerpt
 from tts_eval.config import RunConfig, as_dict, is_whole_pool, parse_config, sampling_of
 from tts_eval.errors import StoreError
 from tts_eval.files import write_text_atomically
@@ -94,6 +94,8 @@ class Manifest:
 
     suite: str
     """NAME@VERSION."""
+    subset: str = ""
+    """What of the suite was run, e.g. "first 4 of 48 requests"; "" for all of it."""
     synthesizer: str
     """NAME:REVISION."""
     config: RunConfig
@@ -123,6 +125,7 @@ class Manifest:
         """Plain values for run.json."""
         return {
             "suite": self.suite,
+            "subset": self.subset,
             "synthesizer": self.synthesizer,
             "config": as_dict(self.config),
             "judges": list(self.judges),
@@ -199,6 +202,7 @@ def read_manifest(store: RunStore) -> Manifest:
     try:
         return Manifest(
             suite=record["suite"],
+            subset=record.get("subset", ""),
             synthesizer=record["synthesizer"],
             config=parse_config(record["config"]),
             judges=tuple(record["judges"]),
@@ -241,10 +245,10 @@ def _request_json(record: RequestRecord) -> dict[str, Any]:
         "language": request.language,
         "group": request.group,
         "speaker": request.speaker,
-        "prompt": {"audio": _path(prompt.audio), "transcript": prompt.transcript, "style": prompt.style}
+        "prompt": {"audio": _source_json(prompt.audio), "transcript": prompt.transcript, "style": prompt.style}
         if prompt
         else None,
-        "ground_truth": _path(request.ground_truth),
+        "ground_truth": _source_json(request.ground_truth),
         "metadata": dict(request.metadata),
         "digest": record.digest,
         "reference_digest": record.reference_digest,
@@ -274,9 +278,13 @@ def _request_from_json(record: Mapping[str, Any]) -> RequestRecord:
     )
 
 
-def _path(source: AudioSource | None) -> str | None:
+def _source_json(source: AudioSource | None) -> str | dict[str, Any] | None:
+    if isinstance(source, Excerpt):
+        return {"path": str(source.path.resolve()), "seconds": source.seconds}
     return str(source.resolve()) if isinstance(source, Path) else None
 
 
-def _source(path: str | None) -> Path | None:
-    return Path(path) if path else None
+def _source(record: str | Mapping[str, Any] | None) -> Path | Excerpt | None:
+    if isinstance(record, Mapping):
+        return Excerpt(Path(record["path"]), float(record["seconds"]))
+    return Path(record) if record else None

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tts_eval.audio import AudioSource, Clip
+from tts_eval.audio import AudioSource, Clip, Excerpt
 from tts_eval.store import Row
 from tts_eval.types import (
     Candidate,
@@ -187,6 +187,8 @@ def _audio_digest(source: AudioSource | None) -> str | None:
         return None
     if isinstance(source, Clip):
         return source.sha256
+    if isinstance(source, Excerpt):
+        return f"{_audio_digest(source.path)}:first-{source.seconds}-s"
     try:
         status = source.stat()
         return _file_digest(source, status.st_mtime_ns, status.st_size)

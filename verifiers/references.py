@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tts_eval.audio import AudioSource, Clip, load_clip
+from tts_eval.audio import AudioSource, Clip, Excerpt, load_clip
 from tts_eval.errors import AudioError
 from tts_eval.execution import batched_by_seconds
 from tts_eval.guards import audio_failure
@@ -104,6 +104,8 @@ def too_short(clip: Clip, shortest_seconds: float) -> Failure | None:
 
 
 def _key(source: AudioSource | None) -> str:
+    if isinstance(source, Excerpt):
+        return f"{_key(source.path)}:{source.seconds}"
     if isinstance(source, Path):
         stat = source.stat() if source.is_file() else None
         return f"path:{source.resolve()}:{stat.st_mtime_ns if stat else ''}:{stat.st_size if stat else ''}"

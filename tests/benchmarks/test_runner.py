@@ -250,7 +250,7 @@ def test_a_run_killed_ten_times_ends_like_an_undisturbed_one(tmp_path: Path):
 
 def test_a_limit_is_part_of_what_the_report_calls_the_suite(tmp_path: Path):
     run(CONFIG, tmp_path)
-    assert read_run(tmp_path).suite.endswith(", first 4 requests")
+    assert read_run(tmp_path).suite.endswith(", first 4 of 48 requests")
 
 
 def test_a_single_sample_is_not_called_a_selection(tmp_path: Path):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import calibrate, compare, inspect, report, run, score, synth, transfer
+from tts_eval.cli import calibrate, compare, inspect, prepare, report, run, score, synth, transfer
 
 app = typer.Typer(
     name="tts-eval",
@@ -21,6 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("run")(run.run_command)
+app.command("prepare")(prepare.prepare_command)
 app.command("synth")(synth.synth_command)
 app.command("score")(score.score_command)
 app.command("calibrate")(calibrate.calibrate_command)

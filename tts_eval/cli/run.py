@@ -26,6 +26,9 @@ def run_command(
     ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder with the suite's data.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first requests of the suite.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many requests, spread over the suite's groups and speakers.")
+    ] = None,
     synth: Annotated[
         str | None, typer.Option(show_default=_default("synth"), help="Who says it: NAME or NAME:ARGUMENT.")
     ] = None,
@@ -78,6 +81,7 @@ def run_command(
         "suite": suite,
         "data_dir": data_dir,
         "limit": limit,
+        "sample": sample,
         "synth": synth,
         "strategy": strategy,
         "then": then,

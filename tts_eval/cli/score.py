@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,18 @@ def score_command(
     requests: Annotated[
         str | None, typer.Option("--list", help="For a folder of audio: meta.lst with what each file should say.")
     ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="For a folder of audio: the suite that it says, instead of --list.")
+    ] = None,
+    data_dir: Annotated[str | None, typer.Option(help="Folder with the suite's data.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first requests of the suite.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="Only so many requests, spread over the suite's groups and speakers.")
+    ] = None,
+    official_skip: Annotated[
+        bool,
+        typer.Option("--official-skip", help="Leave requests without audio out, as Seed-TTS-Eval's scripts do."),
+    ] = False,
     judge: Annotated[list[str] | None, typer.Option(help="Verifier that reports; repeat for several.")] = None,
     fail_on: Annotated[float, typer.Option(help="Share of unscored requests that is still a success.")] = 0.1,
     out: Annotated[Path | None, typer.Option(help="For a folder of audio: the run folder; default runs/NAME.")] = None,
@@ -28,15 +42,32 @@ def score_command(
 ) -> None:
     """Judge a run again, or judge audio that exists already. No audio is made."""
     if (target / "run.json").is_file():
-        if requests or out:
-            raise ConfigError([f"{target} is a run: it knows its requests and its folder; drop --list and --out."])
+        if requests or suite or data_dir or limit or sample or official_skip or out:
+            raise ConfigError(
+                [f"{target} is a run: it knows its requests and its folder; name judges only (drop --list, --out ...)."]
+            )
         if not judge:
             raise ConfigError(["Which judge? For example: --judge asr:base. Run 'tts-eval ls verifiers' for all."])
         folder = target
         with Bars() as bars:
             add_judges(folder, judge, bars)
     else:
-        config = _folder_config(target, requests, judge, fail_on)
+        if not target.is_dir():
+            raise ConfigError(
+                [f"No folder at {target}. Give a run, or a folder of audio files with --list meta.lst or --suite."]
+            )
+        config = _folder_config(
+            target,
+            _spec(target, requests, suite),
+            {
+                "data_dir": data_dir,
+                "limit": limit,
+                "sample": sample,
+                "official_skip": official_skip,
+                "judge": judge,
+                "fail_on": fail_on,
+            },
+        )
         folder = out or Path("runs") / target.resolve().name
         with Bars() as bars:
             run(config, folder, bars)
@@ -44,20 +75,27 @@ def score_command(
     raise typer.Exit(exit_code(summary, fail_on))
 
 
-def _folder_config(target: Path, requests: str | None, judge: list[str] | None, fail_on: float) -> RunConfig:
-    if not target.is_dir():
-        raise ConfigError([f"No folder at {target}. Give a run, or a folder of audio files with --list meta.lst."])
-    if requests is None:
-        raise ConfigError([f"{target} is not a run. To judge a folder of audio, say what it says: --list meta.lst."])
-    judges = judge or list(load_suite(f"list:{requests}").judges)
-    # With one candidate nothing is selected; the rule only has to name a verifier that is loaded anyway.
-    return parse_config(
+def _spec(target: Path, requests: str | None, suite: str | None) -> str:
+    if requests is not None and suite is not None:
+        raise ConfigError(["Give --list or --suite, not both: either says what the files should say."])
+    if requests is not None:
+        return f"list:{requests}"
+    if suite is not None:
+        return suite
+    raise ConfigError(
+        [f"{target} is not a run. To judge a folder of audio, say what it says: --list meta.lst, or --suite NAME."]
+    )
+
+
+def _folder_config(target: Path, suite: str, settings: Mapping[str, object]) -> RunConfig:
+    config = parse_config(
         {
-            "suite": f"list:{requests}",
+            "suite": suite,
             "synth": f"wavs:{target}",
             "n": 1,
-            "verifier": judges[0],
-            "judge": judges,
-            "fail_on": fail_on,
+            **{name: value for name, value in settings.items() if value is not None},
         }
     )
+    judges = config.judge or load_suite(suite, data_dir=Path(config.data_dir) if config.data_dir else None).judges
+    # With one candidate nothing is selected; the rule only has to name a verifier that is loaded anyway.
+    return replace(config, judge=judges, verifier=judges[0])

@@ -1,0 +1,27 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.official_skip import without_missing
+from benchmarks.suite import load_suite
+from tts_eval.config import RunConfig
+from tts_eval.errors import ConfigError, DataError
+
+
+def test_only_requests_with_audio_are_left_and_it_says_so(tmp_path: Path):
+    for name in ("plain-2.wav", "plain-3.flac", "stranger.wav"):
+        (tmp_path / name).touch()
+    suite = without_missing(load_suite("mini", limit=5), tmp_path)
+    assert [request.id for request in suite.requests] == ["plain-2", "plain-3"]
+    assert suite.subset == "first 5 of 48 requests, official skip: 3 of 5 requests without audio left out"
+
+
+def test_a_folder_without_any_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match=r"no audio for any of 48 requests; expected plain-1\.wav"):
+        without_missing(load_suite("mini"), tmp_path)
+
+
+def test_a_synthesizer_has_nothing_to_skip():
+    with pytest.raises(ConfigError, match="a folder of audio to score"):
+        RunConfig(official_skip=True)
+    assert RunConfig(official_skip=True, synth="wavs:x").official_skip
