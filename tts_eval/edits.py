@@ -30,8 +30,8 @@ class ErrorCounts:
 
     @property
     def rate(self) -> float:
-        """Errors per reference unit; may exceed 1. The reference must not be empty."""
-        return self.errors / self.reference_length
+        """Errors per reference unit; may exceed 1. Of an empty reference the number of insertions, as jiwer has it."""
+        return self.errors / max(self.reference_length, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,7 @@ def words(text: str) -> list[str]:
 
 
 def compare(reference: Sequence[str], hypothesis: Sequence[str], joiner: str = " ") -> Comparison:
-    """Edits between two sequences of units (words, or characters); `joiner` stands between units in the chunks.
-
-    The reference must not be empty.
-    """
+    """Edits between two sequences of units (words, or characters); `joiner` stands between units in the chunks."""
     import jiwer
 
     output = jiwer.process_words(" ".join(reference), " ".join(hypothesis))
