@@ -55,7 +55,7 @@ def read_meta_list(path: Path, problems: list[str], language: str = "en") -> tup
     try:
         lines = path.read_bytes().decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a UTF-8 list of requests: {error}.") from error
+        raise DataError(f"{path} cannot be read as a list of requests: {error}. Expected a file in UTF-8.") from error
     requests: dict[str, Request] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

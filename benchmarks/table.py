@@ -100,7 +100,7 @@ def _read(path: Path) -> list[Row]:
                 table: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
                 return table
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
-        raise DataError(f"{path} cannot be read as a table: {error}.") from error
+        raise DataError(f"{path} cannot be read as a table: {error}. Expected a whole file, text in UTF-8.") from error
     raise DataError(f"{path} is no table that can be read; expected one of {', '.join(READERS)}.")
 
 

@@ -30,7 +30,7 @@ def theirs(tmp_path: Path) -> Path:
     rows = [f"{name}|hello|prompt-wavs/p.wav|one two" for name in "abcd"]
     (tmp_path / "data/en/meta.lst").write_text("\n".join(rows))
     (tmp_path / "wavs").mkdir()
-    for name in "abd":
+    for name in ("a", "b", "d"):
         write_audio(tmp_path / f"wavs/{name}.wav", tone)
     return tmp_path
 

@@ -104,7 +104,7 @@ def test_bad_rows_are_named_together(tmp_path: Path):
         ("table", ConfigError, "needs a file"),
         ("table:corpus.csv,texd=a", ConfigError, "Did you mean 'text'"),
         ("table:corpus.csv", DataError, "No column 'text' for text. Write text=COLUMN."),
-        ("table:corpus.csv,text=sentense", DataError, "Did you mean text=sentence"),
+        ("table:corpus.csv,text=sentences", DataError, "Did you mean text=sentence"),
         ("table:corpus.csv,text=sentence,prompt=wav", DataError, "No column 'wav' for prompt"),
         ("table:nowhere.csv", DataError, "cannot be read as a table"),
         ("table:corpus.xlsx", DataError, "expected one of .csv, .tsv, .jsonl, .parquet"),
