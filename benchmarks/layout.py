@@ -112,8 +112,8 @@ def audio_seconds(audio: Path, problems: list[str]) -> float | None:
 def decode(content: bytes) -> str:
     """Text in UTF-8, UTF-16, GB18030 (GB2312, GBK) or Windows-1252, in this order of trust.
 
-    Two-byte punctuation of GB18030 among Latin letters counts as GB18030, Chinese characters among few others do not
-    suffice where the text is mostly Latin: these are Windows-1252's quotation marks, each with the letter behind it.
+    A mostly Latin text that GB18030 would give a few Chinese characters is Windows-1252: its quotation marks look like
+    such characters, each with the letter behind it.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
