@@ -29,6 +29,7 @@ NETWORKS = (
     "tts_eval.synthesizers.nano_speech",
     "tts_eval.synthesizers.phoneme_alignment",
     "tts_eval.whisper_encoder",
+    "verifiers.campplus_network",
     "verifiers.distillmos",
     "verifiers.ecapa_tdnn",
 )

