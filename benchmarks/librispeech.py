@@ -73,7 +73,7 @@ def load_librispeech(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=suite_name("-".join(["librispeech", *tasks, subset]), requests, is_whole=is_whole),
         requests=tuple(requests),
-        judges=("asr:base", "speaker", "quality"),
+        judges=("asr:base", "speaker:campplus", "quality"),
     )
 
 

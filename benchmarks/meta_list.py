@@ -38,7 +38,7 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=f"list-{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}@1",
         requests=requests,
-        judges=("asr:base", *(["speaker"] if any(map(_has_voice, requests)) else [])),
+        judges=("asr:base", *(["speaker:campplus"] if any(map(_has_voice, requests)) else [])),
     )
 
 

@@ -44,4 +44,4 @@ def _load(name: str) -> Suite:
         group = row["group"]
         counts[group] = counts.get(group, 0) + 1
         requests.append(Request(id=f"{group}-{counts[group]}", text=row["text"], group=group, prompt=prompt))
-    return Suite(name=f"{name}@1", requests=tuple(requests), judges=("asr:base", "speaker"))
+    return Suite(name=f"{name}@1", requests=tuple(requests), judges=("asr:base", "speaker:campplus"))
