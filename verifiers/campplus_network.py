@@ -107,7 +107,7 @@ class ContextMask(nn.Module):
         time = frames.shape[2]
         segments = -(-time // SEGMENT)
         padded = nn.functional.pad(frames, (0, segments * SEGMENT - time))
-        sums = padded.unflatten(2, (segments, SEGMENT)).sum(dim=3)
+        sums = padded.reshape(*frames.shape[:2], segments, SEGMENT).sum(dim=3)
         starts = SEGMENT * torch.arange(segments, device=frames.device)
         counts = (rows.lengths[:, None] - starts).clamp(1, SEGMENT)
         mean = sums.sum(dim=2, keepdim=True) / rows.lengths[:, None, None]
