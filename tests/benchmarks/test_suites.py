@@ -19,6 +19,11 @@ def test_the_built_in_suites_have_48_sentences_in_6_groups(name):
     assert suite.name == f"{name}@1"
 
 
+@pytest.mark.parametrize("name", ["mini", "mini-dev"])
+def test_voices_are_judged_by_another_model_than_the_one_that_speaker_chooses_with(name):
+    assert [judge for judge in load_suite(name).judges if judge.startswith("speaker")] == ["speaker:campplus"]
+
+
 def test_the_two_built_in_suites_share_no_sentence():
     assert not {r.text for r in load_suite("mini").requests} & {r.text for r in load_suite("mini-dev").requests}
 
