@@ -6,7 +6,8 @@ encoded and decoded by the codec, which is the most that a model speaking throug
 
 The voice model (`verifiers.speaker_encoder`) is the judge: numbers of two models are never comparable. GE2E's
 embedding has no negative parts, so its cosine lies in [0, 1], and two different speakers typically get
-0.5-0.7: compare differences, not levels. Works on unfinished candidates from `PARTIAL_SECONDS` on.
+0.5-0.7: compare differences, not levels. `campplus` is another model from a wheel: choose with one, report with
+the other. Works on unfinished candidates from `PARTIAL_SECONDS` on.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from verifiers.speaker_references import Resynthesise, Voices, reference_of, voi
 
 PARTIAL_SECONDS = 1.5
 """Of an unfinished candidate, less than this is undecided. Beginnings of LibriSpeech utterances against whole ones,
-GE2E, equal error rate: 28 % for 0.5 s, 10 % for 1 s, 3.6 % for 1.5 s, 2.7 % for 2 s, 1.9 % for 3 s."""
+GE2E, equal error rate: 28 % for 0.5 s, 10 % for 1 s, 3.6 % for 1.5 s, 2.7 % for 2 s, 1.9 % for 3 s. Of CAM++,
+which errs a third as often, 1 % for 1.5 s (`python -m benchmarks.perf.speaker_verification`)."""
 
 _KEYS = {"device": DEVICES, "reference": r".+"}
 _EXAMPLE = "speaker:/models/wavlm_large_finetune.pth,device=cuda,reference=HKUSTAudio/xcodec2-hf"
