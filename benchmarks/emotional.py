@@ -13,7 +13,7 @@ from pathlib import Path
 from tts_eval.emotions import emotion_name
 from tts_eval.types import Prompt, Request
 
-EMOTION_JUDGES = ("emotion", "emotion:,target=prompt", "speaker", "quality")
+EMOTION_JUDGES = ("emotion", "emotion:,target=prompt", "speaker:campplus", "quality")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

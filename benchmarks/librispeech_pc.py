@@ -48,7 +48,7 @@ def load_librispeech_pc(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=suite_name("librispeech-pc", requests, is_whole=len(requests) == ROWS),
         requests=requests,
-        judges=("asr:base:f5@1", "speaker", "quality"),
+        judges=("asr:base:f5@1", "speaker:campplus", "quality"),
     )
 
 

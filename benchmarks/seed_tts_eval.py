@@ -58,7 +58,7 @@ def load_seed_tts_eval(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=suite_name(f"seed-tts-eval-{argument}", requests, is_whole=len(requests) == part.rows),
         requests=requests,
-        judges=("asr:base:seed-tts@1", "speaker", "quality"),
+        judges=("asr:base:seed-tts@1", "speaker:campplus", "quality"),
     )
 
 

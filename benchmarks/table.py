@@ -72,7 +72,7 @@ def load_table(*, argument: str, data_dir: Path | None) -> Suite:
         requests=tuple(requests.values()),
         judges=(
             "asr:base",
-            *(["speaker"] if has_prompts else []),
+            *(["speaker:campplus"] if has_prompts else []),
             *(["emotion"] if "emotion" in chosen else []),
             "quality",
         ),

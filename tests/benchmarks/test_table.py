@@ -50,7 +50,7 @@ def test_a_table_of_any_kind(tmp_path: Path, kind):
     assert (first.prompt.audio, first.prompt.transcript) == (tmp_path / "p/1.wav", "Hello.")
     assert (first.prompt.style, first.metadata) == ("angry", {"emotion": "angry"})
     assert (second.text, second.prompt, second.metadata, second.language) == ("Grüße", None, {}, "en")
-    assert suite.judges == ("asr:base", "speaker", "emotion", "quality")
+    assert suite.judges == ("asr:base", "speaker:campplus", "emotion", "quality")
 
 
 def test_columns_that_bear_their_names_need_no_mapping(tmp_path: Path):
