@@ -14,31 +14,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from benchmarks.official_skip import without_missing
+from benchmarks.checks import check_budget, check_config
+from benchmarks.models import Models
 from benchmarks.searches import search_and_store
-from benchmarks.suite import Suite, load_suite, suites
+from benchmarks.suite import Suite
 from search.budget import parse_budget
 from search.outcome import OutcomeVerifier
 from search.remembering import selecting_verifier
-from search.rule_text import load_rule, parse_rule
+from search.rule_text import load_rule
 from search.selection import Rule
-from search.strategy import SearchResult, check_rule, load_strategy, require_then, strategies
+from search.strategy import SearchResult, guides, load_strategy
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
-from tts_eval.errors import ConfigError, StoreError, UnknownNameError
+from tts_eval.errors import ConfigError, StoreError
 from tts_eval.execution import SerialExecutor, batched_by_seconds
 from tts_eval.ground_truth import ground_truth_items
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
-from tts_eval.registry import Registry, parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
-from tts_eval.synthesizers import load_synthesizer, synthesizers
 from tts_eval.types import Item, Request, Synthesizer, Verifier, as_step_synthesizer
-from verifiers import verifiers
-from verifiers.requirements import load_verifiers, require_judgeable
+from verifiers.requirements import require_judgeable
 
 logger = logging.getLogger(__name__)
 
@@ -88,21 +86,24 @@ class Parts:
         return tuple(dict.fromkeys([*self.rule.verifiers, *(self.then.verifiers if self.then else ())]))
 
 
-def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
-    """Do what `config` says in the folder `out`, or finish what was begun there.
+def run(config: RunConfig, out: Path, progress: Progress | None = None, models: Models | None = None) -> Manifest:
+    """Do what `config` says in the folder `out`, or finish what was begun there; returns what run.json says of it.
+
+    `models` that have been loaded before are used again.
 
     Raises:
         ConfigError: settings are wrong, or differ from what `out` was begun with.
         DataError: the suite's data are not as expected.
         StoreError: `out` cannot be written, or another process is at work there.
     """
-    progress = progress or Quiet()
-    _check_names(config)  # before a folder is made
+    progress, models = progress or Quiet(), models or Models()
+    check_config(config)  # before a folder is made
+    check_budget(config, models.suite(config).requests)
     with RunStore.create(out) as store:  # before models are loaded: another process may be at work here
-        parts = load_parts(config)
+        parts = load_parts(config, models)
         then = selecting_verifier(parts.then, parts.verifiers) if parts.then else None
         strategy = load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then)
-        synthesizer = load_synthesizer(config.synth)
+        synthesizer = models.synthesizer(config.synth)
         manifest = Manifest(
             suite=parts.suite.name,
             subset=parts.suite.subset,
@@ -115,7 +116,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             provenance=describe(),
         )
         manifest = _with_what_came_before(store, manifest)
-        parts = _with_added_judges(parts, manifest)
+        parts = _with_added_judges(parts, manifest, models)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
         requests, truths = parts.suite.requests, sum(r.ground_truth is not None for r in parts.suite.requests)
@@ -138,60 +139,32 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None) -> None:
             outcome = OutcomeVerifier(parts.rule, selecting)
             _judge(_items_of(strategy.search(requests, stored, outcome, budget)), list(judges.values()))
         else:
-            guide = selecting_verifier(parts.rule, parts.verifiers)
+            asks: dict[str, Verifier] = dict(parts.verifiers)
+            if not guides(config.strategy):  # whole candidates are stored, and what was said of them is too
+                asks = {s: StoredVerifier(v, store, advance=_unheard) for s, v in asks.items()}
+            guide = selecting_verifier(parts.rule, asks)
             chosen = search_and_store(requests, strategy, stored, guide, budget, manifest)
             _judge(_counted(chosen, advance), [*selecting.values(), *judges.values()])
         judge_ground_truths(requests, list({**selecting, **judges}.values()))
+    return manifest
 
 
-def load_parts(config: RunConfig) -> Parts:
-    """Suite, rule and verifiers of a config; every name is checked before a model is loaded.
+def load_parts(config: RunConfig, models: Models) -> Parts:
+    """Suite, rule and verifiers of a config that has been checked.
 
     Raises:
-        ConfigError: a name is unknown, the rule asks for what its verifiers do not give, or a verifier for what no
-            request has.
+        ConfigError: the rule asks for what its verifiers do not give, or a verifier for what no request has.
     """
-    _check_names(config)
-    suite = load_suite(
-        config.suite,
-        data_dir=Path(config.data_dir) if config.data_dir else None,
-        limit=config.limit,
-        sample=config.sample,
-    )
-    if config.official_skip:
-        suite = without_missing(suite, Path(parse_spec(config.synth).argument))
+    suite = models.suite(config)
     rule, then = load_rule(config.verifier), load_rule(config.then) if config.then else None
     rules = [rule, then] if then else [rule]
     judges = config.judge or suite.judges
     specs = dict.fromkeys([*(spec for each in rules for spec in each.verifiers), *judges])
-    loaded = load_verifiers(specs)
+    loaded = models.verifiers(specs)
     for each in rules:
         each.check(loaded)
     require_judgeable(loaded, suite.requests)
     return Parts(suite=suite, rule=rule, judges=judges, verifiers=loaded, then=then)
-
-
-def _check_names(config: RunConfig) -> None:
-    rules = [parse_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
-    named: list[tuple[Registry[Any], str]] = [
-        (suites, config.suite),
-        (synthesizers, config.synth),
-        (strategies, config.strategy),
-        *((verifiers, spec) for spec in [*(spec for rule in rules for spec in rule.verifiers), *config.judge]),
-    ]
-    problems = []
-    for registry, spec in named:
-        try:
-            registry.require(parse_spec(spec).name)
-        except UnknownNameError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
-    parse_budget(config.budget, config.n)
-    load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed)
-    check_rule(config.strategy, rules[0])
-    if config.then:
-        require_then(config.strategy)
 
 
 def _items_of(results: Iterable[SearchResult]) -> Iterator[Item]:
@@ -279,8 +252,8 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
     )
 
 
-def _with_added_judges(parts: Parts, manifest: Manifest) -> Parts:
+def _with_added_judges(parts: Parts, manifest: Manifest, models: Models) -> Parts:
     """The parts with the judges that `tts-eval score` added: they hear what is new as well."""
     judges = tuple(dict.fromkeys([*parts.judges, *manifest.added_judges]))
-    added = load_verifiers(spec for spec in judges if spec not in parts.verifiers)
+    added = models.verifiers(spec for spec in judges if spec not in parts.verifiers)
     return replace(parts, judges=judges, verifiers={**parts.verifiers, **added})

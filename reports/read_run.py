@@ -28,12 +28,20 @@ def read_run(folder: Path) -> RunResults:
         StoreError: there is no run, or it is damaged.
     """
     store = RunStore.read(folder)
-    manifest = read_manifest(store)
+    return results_of(store, read_manifest(store), folder.resolve().name)
+
+
+def results_of(store: RunStore, manifest: Manifest, name: str) -> RunResults:
+    """The results of the run that `manifest` describes, of those that `store` holds.
+
+    Raises:
+        StoreError: the store is damaged.
+    """
     config = manifest.config
     rule = parse_rule(config.verifier).with_scales(manifest.scales)
     records = read_requests(store)
     return RunResults(
-        name=folder.resolve().name,
+        name=name,
         suite=", ".join(filter(None, [manifest.suite, manifest.subset])),
         synthesizer=manifest.synthesizer,
         strategy=_strategy(config),

@@ -94,9 +94,18 @@ def require_then(spec: str) -> None:
         UnknownNameError: there is no such strategy.
         ConfigError: it chooses among finished candidates itself.
     """
-    name = parse_spec(spec).name
-    if "then" not in inspect.signature(strategies.load(name)).parameters:
+    if not guides(spec):
+        name = parse_spec(spec).name
         raise ConfigError([f"Strategy '{name}' chooses among finished candidates already; drop --then."])
+
+
+def guides(spec: str) -> bool:
+    """Whether the strategy judges candidates while they are being said; then it takes `then`, and needs steps.
+
+    Raises:
+        UnknownNameError: there is no such strategy.
+    """
+    return "then" in inspect.signature(strategies.load(parse_spec(spec).name)).parameters
 
 
 def is_absolute(verifier: Verifier) -> bool:

@@ -192,13 +192,13 @@ def write_manifest(store: RunStore, manifest: Manifest) -> None:
     store.write_json("run.json", manifest.as_json())
 
 
-def read_manifest(store: RunStore) -> Manifest:
-    """The run.json of a run.
+def read_manifest(store: RunStore, name: str = "run.json") -> Manifest:
+    """The run.json of a run, or what is kept under another name of an earlier one in the same folder.
 
     Raises:
         StoreError: it is missing, damaged, or of another version.
     """
-    record = store.read_json("run.json")
+    record = store.read_json(name)
     try:
         return Manifest(
             suite=record["suite"],
@@ -214,7 +214,7 @@ def read_manifest(store: RunStore) -> Manifest:
             earlier_provenance=tuple(record["earlier_provenance"]),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{store.folder}/run.json is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
+        raise StoreError(f"{store.folder}/{name} is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
 
 
 def write_requests(store: RunStore, requests: Sequence[Request]) -> None:

@@ -121,7 +121,7 @@ def test_a_damaged_description_is_written_anew(tmp_path: Path, name):
 
 def test_a_judge_can_be_added_without_synthesizer_or_suite(tmp_path: Path, monkeypatch):
     run(CONFIG, tmp_path)
-    monkeypatch.setattr("benchmarks.runner.load_synthesizer", None)
+    monkeypatch.setattr("benchmarks.models.load_synthesizer", None)
     add_judges(tmp_path, ["fake:7"])
     table = frame(tmp_path)
     assert table["fake:7#stray"].notna().all()

@@ -68,8 +68,11 @@ class Bars:
         raise KeyboardInterrupt
 
     def start(self, phase: str, total: int) -> None:
-        """Show a bar for a phase."""
-        self._tasks[phase] = self._bars.add_task(phase, total=total)
+        """Show a bar for a phase; one of that name begins anew."""
+        if phase in self._tasks:
+            self._bars.reset(self._tasks[phase], total=total)
+        else:
+            self._tasks[phase] = self._bars.add_task(phase, total=total)
 
     def advance(self, phase: str, amount: int) -> None:
         """Move a phase's bar."""

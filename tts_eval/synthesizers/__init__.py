@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Synthesizer
@@ -33,6 +33,9 @@ synthesizers.add(
 )
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
+
+TOKENS_PER_SECOND: Mapping[str, float] = {"llasa": 50.0, "llasa-nano": 25.0, "fake": 10.0}
+"""Tokens per second of speech with the codec that a model usually has: for estimates before it is loaded."""
 
 
 def load_synthesizer(spec: str) -> Synthesizer:

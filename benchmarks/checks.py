@@ -1,0 +1,103 @@
+"""What is wrong with a config, as far as that can be said before a model is loaded or a folder made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.suite import suites
+from search.budget import parse_budget
+from search.rule_text import parse_rule
+from search.selection import Rule
+from search.strategy import check_rule, guides, load_strategy, require_then, strategies
+from tts_eval.config import RunConfig, sampling_of
+from tts_eval.declared import declared
+from tts_eval.errors import ConfigError, UnknownNameError
+from tts_eval.registry import Registry, parse_spec
+from tts_eval.synthesizers import TOKENS_PER_SECOND, synthesizers
+from tts_eval.types import Request
+from verifiers import verifiers
+
+FASTEST_SPEECH = 30.0
+"""Characters a second that nobody exceeds: what a sample costs at the least."""
+
+
+def check_config(config: RunConfig) -> None:
+    """That every name is known, options are right and the parts go together.
+
+    Raises:
+        ConfigError: all that is not so; names first, as the rest depends on them.
+    """
+    rules = [parse_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
+    named: list[tuple[Registry[Any], str]] = [
+        (suites, config.suite),
+        (synthesizers, config.synth),
+        (strategies, config.strategy),
+        *((verifiers, spec) for spec in [*(spec for rule in rules for spec in rule.verifiers), *config.judge]),
+    ]
+    problems = []
+    for registry, spec in named:
+        try:
+            registry.require(parse_spec(spec).name)
+        except UnknownNameError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    for check in (
+        lambda: parse_budget(config.budget, config.n),
+        lambda: load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed),
+        lambda: check_rule(config.strategy, rules[0]),
+        lambda: require_then(config.strategy) if config.then else None,
+        lambda: _check_steps(config, rules[0]),
+    ):
+        try:
+            check()
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+
+
+def check_budget(config: RunConfig, requests: Sequence[Request]) -> None:
+    """That the budget pays for a sample of every request, by what the synthesizer's model family is known to need.
+
+    Raises:
+        ConfigError: it does not, however fast the synthesizer speaks.
+    """
+    rate = TOKENS_PER_SECOND.get(parse_spec(config.synth).name)
+    limit = parse_budget(config.budget, config.n).tokens
+    if rate is None or not requests:
+        return
+    longest = max(requests, key=lambda request: len(request.text))
+    seconds = min(len(longest.text) / FASTEST_SPEECH, config.max_seconds)
+    if seconds * rate > limit:
+        raise ConfigError(
+            [
+                f"budget is '{config.budget}', which does not pay for one sample of '{longest.id}' "
+                f"({len(longest.text)} characters): spoken very fast it takes {seconds * rate:.0f} tokens with "
+                f"{config.synth}. Give {2 * seconds * rate:.0f}-tokens or more."
+            ]
+        )
+
+
+def _check_steps(config: RunConfig, rule: Rule) -> None:
+    """That a search that judges on the way has a synthesizer with steps, and verifiers of unfinished speech."""
+    if not guides(config.strategy):
+        return
+    name, synth = parse_spec(config.strategy).name, parse_spec(config.synth).name
+    problems = []
+    if declared(synthesizers.load(synth), "begin") is False:
+        problems.append(
+            f"Strategy '{name}' judges while the synthesizer speaks, and '{synth}' does not work step by step. "
+            "Use --synth llasa or llasa-nano, or a strategy for finished candidates (best-of-n, adaptive)."
+        )
+    deaf = [
+        spec for spec in rule.verifiers if declared(verifiers.load(parse_spec(spec).name), "supports_partial") is False
+    ]
+    problems += [
+        f"Strategy '{name}' is guided by '{spec}', which cannot judge unfinished speech. Guide with one that can "
+        "(asr, speaker, quality), and let this one choose among the finished: --then."
+        for spec in deaf
+    ]
+    if problems:
+        raise ConfigError(problems)

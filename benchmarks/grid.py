@@ -1,0 +1,179 @@
+"""A sweep file: the settings of a run, of which some are lists, and what that comes to.
+
+    suite: mini
+    synth: llasa-nano
+    verifier: asr:tiny.en
+    seed: [0, 1, 2]                     an axis: every value, with every value of the other axes
+    budget: [500-tokens, 2000-tokens]
+    cells:                              optional; without it the axes above are the whole grid
+      - {name: best-of-n, n: 64}
+      - {name: beam, budget: 500-tokens, strategy: "beam:expand=2,keep=2"}
+      - {name: beam, budget: 2000-tokens, strategy: "beam:expand=4,keep=4"}
+
+The entries of `cells` say what differs from the settings above, which they overrule; lists in them are axes
+too. A cell is one row of the report, so every combination of a name and its axes exists once; runs that differ
+in their seed alone are the same cell.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tts_eval.config import RunConfig, as_dict, parse_config
+from tts_eval.errors import ConfigError
+
+AXES = ("strategy", "n", "temperature", "top_p", "budget", "verifier", "then", "seed")
+"""Settings that may be lists."""
+MOST_RUNS = 1000
+"""Cells times seeds; a larger grid is a mistake more often than a plan."""
+
+LONGEST_NAME = 120
+"""Characters of a file name; a rule may be longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One run of a sweep."""
+
+    name: str
+    """What the user calls it, with the axes that vary within it, but for budget and seed."""
+    config: RunConfig
+
+    @property
+    def row(self) -> str:
+        """Which row of the report it belongs to, as a file name: name and budget."""
+        text = "-".join(filter(None, [self.name, self.config.budget]))
+        slug = re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.") or "cell"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        return slug if len(slug) <= LONGEST_NAME else f"{slug[:LONGEST_NAME]}-{digest}"
+
+    @property
+    def folder(self) -> str:
+        """Folder of the run store that it shares with all cells of its seed."""
+        return f"seed-{self.config.seed}"
+
+
+def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """The runs of a sweep file, those of one seed together, in the file's order.
+
+    Raises:
+        ConfigError: unknown keys (with the close matches), wrong values, empty axes, too many or equal cells: all
+            problems at once.
+    """
+    base = {key: value for key, value in values.items() if key != "cells"}
+    entries, problems = _entries(values)
+    problems += _unknown(base, "")
+    grids = []
+    for place, entry in enumerate(entries):
+        where = f"cells[{place}] ({entry['name']}): " if "cells" in values else ""
+        own = {key: value for key, value in entry.items() if key != "name"}
+        if where:
+            problems += _unknown(own, where)
+            if "seed" in own:
+                problems.append(f"{where}seed belongs above the cells: all of them are averaged over the same seeds.")
+        settings = base | own
+        problems += _empty(settings, where)
+        grids.append((where, str(entry["name"]), settings))
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    runs = sum(math.prod(len(values) for values in _axes(settings).values()) for _, _, settings in grids)
+    if runs > MOST_RUNS:
+        raise ConfigError([f"The grid has {runs:,} runs, and {MOST_RUNS:,} are the most. Shorten or drop an axis."])
+    cells = [cell for grid in grids for cell in _expanded(*grid, problems)]
+    problems += _repeated(cells)
+    if problems:
+        raise ConfigError(list(dict.fromkeys(problems)))
+    seeds = list(dict.fromkeys(cell.config.seed for cell in cells))
+    return tuple(cell for seed in seeds for cell in cells if cell.config.seed == seed)
+
+
+def _entries(values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    if "cells" not in values:
+        return [{"name": ""}], []
+    listed = values["cells"]
+    if not isinstance(listed, list) or not listed:
+        return [], [f"cells is {listed!r}; expected a list of entries, e.g. - {{name: beam, strategy: beam}}."]
+    entries, problems = [], []
+    for place, entry in enumerate(listed):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name.strip():
+            problems.append(f"cells[{place}] is {entry!r}; expected settings with a name, e.g. {{name: beam, n: 8}}.")
+        else:
+            entries.append(entry)
+    return entries, problems
+
+
+def _unknown(settings: Mapping[str, Any], where: str) -> list[str]:
+    """Keys that are no settings. Those of the whole sweep cannot differ between cells."""
+    known = list(as_dict(RunConfig()))
+    if where:
+        known = [key for key in known if key not in ("suite", "data_dir", "limit", "synth", "judge", "fail_on")]
+    problems = []
+    for key in settings:
+        if key not in known and not (where and key == "seed"):
+            close = difflib.get_close_matches(str(key), [*known, *([] if where else ["cells"])], n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Expected some of: {', '.join(known)}."
+            problems.append(f"{where}Unknown setting '{key}'. {hint}")
+    return problems
+
+
+def _empty(settings: Mapping[str, Any], where: str) -> list[str]:
+    problems = []
+    for key, value in settings.items():
+        if isinstance(value, list) and not value and key in AXES:
+            problems.append(f"{where}{key} is an empty list, which makes no cell. Give it a value or drop it.")
+        elif isinstance(value, list) and key not in (*AXES, "judge"):
+            problems.append(f"{where}{key} is a list, and no axis. The axes are: {', '.join(AXES)}.")
+    return problems
+
+
+def _axes(settings: Mapping[str, Any]) -> dict[str, list[Any]]:
+    return {key: value for key, value in settings.items() if key in AXES and isinstance(value, list)}
+
+
+def _expanded(where: str, name: str, settings: Mapping[str, Any], problems: list[str]) -> list[Cell]:
+    """Every combination of the axes as a cell; what is wrong with one is added to `problems`."""
+    axes = _axes(settings)
+    for key, values in axes.items():
+        twice = [value for value, count in Counter(map(repr, values)).items() if count > 1]
+        problems += [f"{where}{key} has {value} more than once; keep one of them." for value in twice]
+    named = [key for key, values in axes.items() if len(values) > 1 and key not in ("budget", "seed")]
+    cells = []
+    for combination in itertools.product(*axes.values()):
+        chosen = dict(zip(axes, combination, strict=True))
+        try:
+            config = parse_config({**settings, **chosen})
+        except ConfigError as error:
+            problems += [f"{where}{problem}" for problem in error.problems]
+            continue
+        varied = [_label(key, chosen[key]) for key in named]
+        cells.append(Cell(name=" ".join(filter(None, [name.strip(), *varied])) or config.strategy, config=config))
+    return cells
+
+
+def _label(key: str, value: Any) -> str:
+    return str(value) if key == "strategy" else f"{key}={value}"
+
+
+def _repeated(cells: list[Cell]) -> list[str]:
+    """Cells that cannot be told apart, or that are one and the same."""
+    rows = Counter((cell.row, cell.config.seed) for cell in cells)
+    problems = [
+        f"There is more than one cell '{row}'. Give them other names, or other values of an axis."
+        for row in dict.fromkeys(row for (row, _), count in rows.items() if count > 1)
+    ]
+    same: dict[RunConfig, list[str]] = {}
+    for cell in cells:
+        same.setdefault(replace(cell.config, seed=0), []).append(cell.row)
+    for names in map(dict.fromkeys, same.values()):
+        if len(names) > 1:
+            problems.append(f"The cells {', '.join(map(repr, names))} are the same search; keep one of them.")
+    return problems

@@ -1,0 +1,45 @@
+"""Suites, synthesizers and verifiers by name, each loaded once however many runs ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.official_skip import without_missing
+from benchmarks.suite import Suite, load_suite
+from tts_eval.config import RunConfig
+from tts_eval.registry import parse_spec
+from tts_eval.synthesizers import load_synthesizer
+from tts_eval.types import Synthesizer, Verifier
+from verifiers.requirements import load_verifiers
+
+
+class Models:
+    """What was loaded so far."""
+
+    def __init__(self) -> None:
+        self._suites: dict[tuple[object, ...], Suite] = {}
+        self._synthesizers: dict[str, Synthesizer] = {}
+        self._verifiers: dict[str, Verifier] = {}
+
+    def suite(self, config: RunConfig) -> Suite:
+        """The suite of a config; see `load_suite` and `without_missing`."""
+        wavs = parse_spec(config.synth).argument if config.official_skip else None
+        key = (config.suite, config.data_dir, config.limit, config.sample, wavs)
+        if key not in self._suites:
+            folder = Path(config.data_dir) if config.data_dir else None
+            suite = load_suite(config.suite, data_dir=folder, limit=config.limit, sample=config.sample)
+            self._suites[key] = suite if wavs is None else without_missing(suite, Path(wavs))
+        return self._suites[key]
+
+    def synthesizer(self, spec: str) -> Synthesizer:
+        """The synthesizer of a spec; see `load_synthesizer`."""
+        if spec not in self._synthesizers:
+            self._synthesizers[spec] = load_synthesizer(spec)
+        return self._synthesizers[spec]
+
+    def verifiers(self, specs: Iterable[str]) -> dict[str, Verifier]:
+        """The verifiers of some specs; see `load_verifiers`."""
+        wanted = list(dict.fromkeys(specs))
+        self._verifiers |= load_verifiers(spec for spec in wanted if spec not in self._verifiers)
+        return {spec: self._verifiers[spec] for spec in wanted}
