@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import calibrate, compare, inspect, prepare, report, run, score, sweep, synth, transfer
+from tts_eval.cli import calibrate, compare, inspect, plan, prepare, report, run, score, sweep, synth, transfer
 
 app = typer.Typer(
     name="tts-eval",
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run_command)
 app.command("prepare")(prepare.prepare_command)
+app.command("plan")(plan.plan_command)
 app.command("sweep")(sweep.sweep_command)
 app.command("synth")(synth.synth_command)
 app.command("score")(score.score_command)

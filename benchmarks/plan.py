@@ -1,0 +1,197 @@
+"""What a sweep would cost, before anything is loaded: its strategies are run on a stand-in that only costs.
+
+Tokens, FLOPs and seconds of a sample come from a run of the same synthesizer, where there is one; else tokens
+are reckoned from the text and the model family's usual rate, and seconds are unknown. Samples that cells share
+count once. Not predicted: loading models, and that rows which go on together are cheaper than alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.grid import Cell
+from benchmarks.measured import USUAL_SPEECH, Measured, measure, measure_any
+from benchmarks.models import Models
+from benchmarks.stand_in import Ledger, StandInSynthesizer, StandInVerifier, Together
+from benchmarks.sweep import check_cells
+from search.budget import parse_budget
+from search.remembering import selecting_verifier
+from search.rule_text import load_rule
+from search.strategy import SearchResult, guides, load_strategy, strategies
+from tts_eval.config import RunConfig, is_whole_pool, sampling_of
+from tts_eval.registry import parse_spec
+from tts_eval.synthesizers import TOKENS_PER_SECOND
+from tts_eval.types import Cost, Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellPlan:
+    """What one cell of one seed would do."""
+
+    row: str
+    seed: int
+    tokens: int
+    """That its searches spend, as its row in the table will say (there: per request)."""
+    new_tokens: int
+    """Of them, those that no cell before it has sampled; what is stored already is not looked at."""
+    new_samples: int
+    """Whole candidates that no cell before it has made."""
+    generator_seconds: float
+    """For what is new."""
+    verifier_seconds: float
+    """For what is new, searching and judging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a sweep would do."""
+
+    cells: int
+    requests: int
+    runs: tuple[CellPlan, ...]
+    like: str
+    """The run that the costs were measured on; "" where there is none."""
+    assumptions: tuple[str, ...]
+    """What was taken for granted, or is not known."""
+
+    def total(self, name: str) -> float:
+        """The sum of a number over all runs."""
+        return float(sum(getattr(run, name) for run in self.runs))
+
+    @property
+    def wall_seconds(self) -> float:
+        """Of synthesizer and verifiers, one after the other."""
+        return self.total("generator_seconds") + self.total("verifier_seconds")
+
+    def as_json(self) -> dict[str, Any]:
+        """The machine-readable plan."""
+        names = ("tokens", "new_tokens", "new_samples", "generator_seconds", "verifier_seconds")
+        return {
+            "cells": self.cells,
+            "requests": self.requests,
+            "like": self.like,
+            "assumptions": list(self.assumptions),
+            "runs": [asdict(run) for run in self.runs],
+            "total": {name: self.total(name) for name in names} | {"wall_seconds": self.wall_seconds},
+        }
+
+
+def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Plan:
+    """What the sweep of `cells` into `out` would do, by the costs of the run `like` or of what `out` holds.
+
+    Raises:
+        ConfigError: a cell cannot work as it is set; all problems at once.
+        DataError: the suite's data are not as expected.
+        StoreError: `like` is no run.
+    """
+    models = Models()
+    check_cells(cells, models)
+    config = cells[0].config
+    requests = models.suite(config).requests
+    folders = {cell.config.seed: out / cell.folder for cell in cells}
+    if like:
+        measured = dict.fromkeys(folders, measure(like, config.synth))
+    else:  # what a seed's own folder holds is what will be found there
+        measured = {seed: measure_any([own, *folders.values()], config.synth) for seed, own in folders.items()}
+    first = next(iter(measured.values()))
+    judges = config.judge or models.suite(config).judges
+    ledgers: dict[int, Ledger] = {}
+    runs = [
+        _planned(cell, requests, judges, measured[seed], ledgers.setdefault(seed, Ledger()))
+        for cell in cells
+        for seed in [cell.config.seed]
+    ]
+    return Plan(
+        cells=len({cell.row for cell in cells}),
+        requests=len(requests),
+        runs=tuple(runs),
+        like=first.source,
+        assumptions=tuple(_assumptions(cells, requests, judges, first)),
+    )
+
+
+def _planned(
+    cell: Cell, requests: Sequence[Request], judges: Sequence[str], measured: Measured, ledger: Ledger
+) -> CellPlan:
+    config = cell.config
+    is_guided = guides(config.strategy)
+    synthesizer = StandInSynthesizer(measured, TOKENS_PER_SECOND.get(parse_spec(config.synth).name), ledger)
+    parts, then = (_parts(text, measured, ledger, is_noise=is_guided) for text in (config.verifier, config.then))
+    is_scored = not is_guided and all(spec in measured.verifiers for spec in parts)
+    strategy = load_strategy(
+        config.strategy,
+        sampling=sampling_of(config),
+        run_seed=config.seed,
+        then=Together(list(then.values())) if then else None,
+    )
+    guide = selecting_verifier(load_rule(config.verifier), parts) if is_scored else Together(list(parts.values()))
+    results = list(strategy.search(requests, synthesizer, guide, parse_budget(config.budget, config.n)))
+    judging = _judging(config, results, judges, measured, ledger, [*parts, *then])
+    return CellPlan(
+        row=cell.row,
+        seed=config.seed,
+        tokens=sum((result.cost for result in results), Cost()).tokens,
+        new_tokens=synthesizer.new.tokens,
+        new_samples=synthesizer.samples,
+        generator_seconds=synthesizer.new.generator_seconds,
+        verifier_seconds=judging + sum(part.new_seconds for part in (*parts.values(), *then.values())),
+    )
+
+
+def _parts(rule: str, measured: Measured, ledger: Ledger, *, is_noise: bool) -> dict[str, StandInVerifier]:
+    specs = load_rule(rule).verifiers if rule else ()
+    return {spec: StandInVerifier(spec, measured, ledger, is_noise=is_noise) for spec in specs}
+
+
+def _judging(
+    config: RunConfig, results: Sequence[SearchResult], judges: Sequence[str], measured: Measured, ledger: Ledger,
+    searching: Sequence[str],
+) -> float:  # fmt: skip
+    """Seconds of hearing what the run keeps: of whole pools every candidate, else what was chosen."""
+    is_whole = is_whole_pool(config)
+    is_shared = not guides(config.strategy)
+    seconds = 0.0
+    for spec in dict.fromkeys([*judges, *([] if is_whole else searching)]):
+        ears = StandInVerifier(spec, measured, ledger, is_noise=False)
+        for result in results:
+            for made in result.candidates if is_whole else [result.chosen]:
+                if is_shared:
+                    ears.hear(made.sampling, result.request, made.index)
+                else:
+                    ears.new_seconds += ears.seconds
+        seconds += ears.new_seconds
+    return seconds
+
+
+def _assumptions(
+    cells: Sequence[Cell], requests: Sequence[Request], judges: Sequence[str], measured: Measured
+) -> list[str]:
+    config = cells[0].config
+    rate = TOKENS_PER_SECOND.get(parse_spec(config.synth).name)
+    notes = []
+    if not measured.samples:
+        tokens = f"{rate:g} tokens a second" if rate else "no tokens (how many it samples is not known)"
+        notes.append(
+            f"No run of {config.synth} was found (--like RUN), so its speed is not known and its time counts as 0. "
+            f"Samples are taken to have {USUAL_SPEECH:g} characters and {tokens}."
+        )
+    elif missing := [request.id for request in requests if request.id not in measured.samples]:
+        notes.append(
+            f"{len(missing)} of {len(requests)} requests are not in {measured.source}: reckoned by their text."
+        )
+    specs = {spec for cell in cells for spec in load_rule(cell.config.verifier).verifiers}
+    specs |= {spec for cell in cells if cell.config.then for spec in load_rule(cell.config.then).verifiers}
+    if unknown := sorted((specs | set(judges)) - set(measured.verifier_seconds)):
+        notes.append(f"Not measured, and counted as 0 seconds: {', '.join(unknown)}.")
+    for cell in {cell.config.strategy: cell for cell in cells}.values():
+        name, specs = cell.config.strategy, set(load_rule(cell.config.verifier).verifiers)
+        stops_early = getattr(strategies.load(parse_spec(name).name), "needs_absolute", False) and not guides(name)
+        known = {spec for samples in measured.samples.values() for spec in samples[0].scores}
+        if stops_early and not specs <= known:
+            notes.append(f"{name} stops by scores, of which none are known: counted as if it never stopped early.")
+    if any(guides(cell.config.strategy) for cell in cells):
+        notes.append("Guided searches are reckoned with noise for scores, and a whole clip's time for a part of it.")
+    return notes

@@ -1,0 +1,69 @@
+"""`tts-eval plan`: what a sweep would cost, before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.grid import parse_grid
+from benchmarks.plan import CellPlan, Plan, plan_sweep
+from tts_eval.cli.sweep import default_folder
+from tts_eval.config import read_yaml
+
+
+def plan_command(
+    grid: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What 'tts-eval sweep' would be given.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default runs/NAME of the file.")] = None,
+    like: Annotated[
+        Path | None, typer.Option(show_default="what --out holds", help="Run whose costs are taken for those to come.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Predict samples, tokens, seconds and wall time of a sweep. No model is loaded, nothing is written."""
+    plan = plan_sweep(parse_grid(read_yaml(grid)), out or default_folder(grid), like)
+    console = Console(stderr=as_json)
+    console.print(_table(plan))
+    for line in _lines(plan):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(plan.as_json(), allow_nan=False))
+
+
+def _table(plan: Plan) -> Table:
+    table = Table()
+    table.add_column("cell", overflow="fold")
+    for title in ("tokens a request", "new samples", "new tokens", "synthesizer", "verifiers"):
+        table.add_column(title, justify="right")
+    by_row: dict[str, list[CellPlan]] = {}
+    for run in plan.runs:
+        by_row.setdefault(run.row, []).append(run)
+    for row, runs in by_row.items():
+        spent = sum(run.tokens for run in runs) / len(runs) / plan.requests
+        samples, tokens = (sum(getattr(run, name) for run in runs) for name in ("new_samples", "new_tokens"))
+        seconds = (sum(getattr(run, name) for run in runs) for name in ("generator_seconds", "verifier_seconds"))
+        numbers = (f"{spent:,.0f}", f"{samples:,}", f"{tokens:,}")
+        table.add_row(row, *numbers, *(_time(amount, plan) for amount in seconds))
+    return table
+
+
+def _lines(plan: Plan) -> list[str]:
+    seeds = len({run.seed for run in plan.runs})
+    runs = f"{plan.cells} cells x {seeds} seeds on {plan.requests} requests"
+    made = f"{plan.total('new_samples'):,.0f} whole samples, {plan.total('new_tokens'):,.0f} tokens in all"
+    wall = f"about {_time(plan.wall_seconds, plan)} of wall time, models not loaded"
+    basis = f"measured on {plan.like}" if plan.like else "measured on nothing"
+    return [f"{runs}: {made}; {wall}; {basis}.", *plan.assumptions]
+
+
+def _time(seconds: float, plan: Plan) -> str:
+    if not plan.like:
+        return "n/a"
+    hours, rest = divmod(round(seconds), 3600)
+    if hours:
+        return f"{hours} h {rest // 60:02d} min"
+    return f"{rest // 60} min {rest % 60:02d} s" if rest > 99 else f"{seconds:.1f} s"
