@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -35,9 +36,9 @@ def plan_command(
 
 
 def _table(plan: Plan) -> Table:
-    table = Table()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("cell", overflow="fold")
-    for title in ("tokens a request", "new samples", "new tokens", "synthesizer", "verifiers"):
+    for title in ("tokens each", "samples", "tokens", "synthesizer", "verifiers"):
         table.add_column(title, justify="right")
     by_row: dict[str, list[CellPlan]] = {}
     for run in plan.runs:
@@ -57,7 +58,8 @@ def _lines(plan: Plan) -> list[str]:
     made = f"{plan.total('new_samples'):,.0f} whole samples, {plan.total('new_tokens'):,.0f} tokens in all"
     wall = f"about {_time(plan.wall_seconds, plan)} of wall time, models not loaded"
     basis = f"measured on {plan.like}" if plan.like else "measured on nothing"
-    return [f"{runs}: {made}; {wall}; {basis}.", *plan.assumptions]
+    columns = "Tokens each: of one request's search. The other columns: what is new in all, shared samples once."
+    return [columns, f"{runs}: {made}; {wall}; {basis}.", *plan.assumptions]
 
 
 def _time(seconds: float, plan: Plan) -> str:

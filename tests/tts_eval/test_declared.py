@@ -1,0 +1,50 @@
+from collections.abc import Callable
+
+import pytest
+
+from tts_eval.declared import declared
+from tts_eval.synthesizers import synthesizers
+from tts_eval.types import Verifier, as_step_synthesizer
+from verifiers import load_verifier, verifiers
+
+
+class Stepping:
+    supports_partial = False
+
+    def begin(self) -> None: ...
+
+
+def makes_stepping(argument: str) -> Stepping:
+    return Stepping()
+
+
+def makes_any(argument: str) -> Verifier: ...
+
+
+def unreadable(argument: str) -> "Nowhere": ...  # noqa: F821
+
+
+def silent(argument):
+    return Stepping()
+
+
+@pytest.mark.parametrize(
+    ("factory", "attribute", "expected"),
+    [(makes_stepping, "begin", True), (makes_stepping, "generate", False), (makes_stepping, "supports_partial", False),
+     (Stepping, "begin", True), (makes_any, "supports_partial", None), (unreadable, "begin", None),
+     (silent, "begin", None)],
+)  # fmt: skip
+def test_the_return_type_says_what_will_be_there(factory: Callable[..., object], attribute, expected):
+    assert declared(factory, attribute) is expected
+
+
+def test_built_in_synthesizers_say_whether_they_have_steps():
+    found = {entry.name: declared(synthesizers.load(entry.name), "begin") for entry in synthesizers}
+    known = {name: has_steps for name, has_steps in found.items() if name in ("piper", "llasa", "llasa-nano", "wavs")}
+    assert known == {"piper": False, "llasa": True, "llasa-nano": True, "wavs": False}
+    assert found["fake"] is bool(as_step_synthesizer(synthesizers.load("fake")("")))
+
+
+@pytest.mark.parametrize("name", ["fake", "duration", "guards"])
+def test_what_verifiers_declare_is_what_they_are(name):
+    assert declared(verifiers.load(name), "supports_partial") is load_verifier(name).supports_partial
