@@ -74,10 +74,8 @@ def test_the_same_search_twice_is_refused():
 
 
 def test_typos_and_wrong_values_are_reported_together():
-    text = problems(
-        temprature=1, synth=["fake"], cells=[{"name": "a", "straregy": "beam"}, {"name": "b", "suite": "x"}]
-    )
-    assert "'temprature'. Did you mean 'temperature'?" in text
+    text = problems(tempera=1, synth=["fake"], cells=[{"name": "a", "straregy": "beam"}, {"name": "b", "suite": "x"}])
+    assert "'tempera'. Did you mean 'temperature'?" in text
     assert "synth is a list, and no axis" in text
     assert "cells[0] (a): Unknown setting 'straregy'. Did you mean 'strategy'?" in text
     assert "cells[1] (b): Unknown setting 'suite'" in text

@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.grid import parse_grid
+from benchmarks.plan import plan_sweep
+from benchmarks.runner import run
+from benchmarks.sweep import run_sweep
+from reports.sweep import summarise_sweep
+from tts_eval.config import RunConfig
+from tts_eval.errors import ConfigError, StoreError
+from tts_eval.synthesizers.fake import FakeSynthesizer
+
+BASE = {"synth": "fake", "limit": 8, "judge": "fake:2", "verifier": "fake"}
+CELLS = [
+    {"name": "pool", "n": [4, 8]},
+    {"name": "best-of-n", "n": 32, "budget": "80-tokens"},
+    {"name": "adaptive", "strategy": "adaptive", "n": 16},
+    {"name": "rejection", "strategy": "rejection:threshold=-0.03", "n": 16},
+    {"name": "consensus", "strategy": "best-of-n", "n": 16, "temperature": 0.5, "budget": "40-tokens"},
+    {"name": "beam", "strategy": "beam:step=0.2,expand=3,keep=2", "budget": ["40-tokens", "200-tokens"]},
+    {"name": "dvts", "strategy": "dvts:step=0.2,expand=2,trees=3"},
+    {"name": "smc", "strategy": "smc:particles=5,step=0.2", "then": "fake:3"},
+    {"name": "early", "strategy": "early-rejection:after=0.3", "n": 6},
+]
+
+
+@pytest.fixture(scope="module")
+def like(tmp_path_factory) -> Path:
+    """A run of the same synthesizer with another seed."""
+    path = tmp_path_factory.mktemp("like")
+    run(RunConfig(synth="fake", n=16, verifier="fake", judge=("fake:2",), limit=8, seed=9), path)
+    return path
+
+
+def test_predicted_tokens_are_those_that_the_sweep_takes(tmp_path: Path, like, monkeypatch):
+    cells = parse_grid(BASE | {"seed": [0, 1], "cells": CELLS})
+    plan = plan_sweep(cells, tmp_path / "sweep", like)
+    assert not (tmp_path / "sweep").exists()
+    jobs: list[int] = []
+    generate = FakeSynthesizer.generate
+    monkeypatch.setattr(
+        FakeSynthesizer, "generate", lambda self, batch: jobs.append(len(batch)) or generate(self, batch)
+    )
+    run_sweep(cells, tmp_path / "sweep")
+    for cell in summarise_sweep(tmp_path / "sweep").cells:
+        predicted = sum(run.tokens for run in plan.runs if run.row == cell.row) / 16
+        # What stops by its scores depends on them; everything else on lengths alone.
+        close = 0.25 if cell.name in ("adaptive", "rejection") else 0.03
+        assert predicted == pytest.approx(cell.cost.tokens, rel=close), cell.row
+    assert plan.total("new_samples") == pytest.approx(sum(jobs), rel=0.03)
+    assert plan.like == str(like)
+    assert plan.cells == 11
+
+
+def test_what_the_folder_holds_is_the_measure_by_default(tmp_path: Path):
+    cells = parse_grid(BASE | {"seed": [0, 1], "cells": CELLS[:5]})
+    run_sweep(cells, tmp_path)
+    plan = plan_sweep(cells, tmp_path)
+    assert plan.like == str(tmp_path / "seed-0")
+    for cell in summarise_sweep(tmp_path).cells:
+        assert sum(run.tokens for run in plan.runs if run.row == cell.row) == pytest.approx(16 * cell.cost.tokens)
+
+
+def test_shared_samples_count_once(tmp_path: Path, like):
+    grid = BASE | {
+        "cells": [{"name": "a", "n": 4}, {"name": "b", "n": 12}, {"name": "c", "n": 8, "verifier": "fake:7"}]
+    }
+    plan = plan_sweep(parse_grid(grid), tmp_path, like)
+    assert [run.new_samples for run in plan.runs] == [8 * 4, 8 * 8, 0]
+    assert plan.runs[0].tokens == plan.runs[0].new_tokens
+    assert plan.runs[2].new_tokens == 0 < plan.runs[2].tokens
+
+
+def test_seconds_are_those_of_the_run_that_it_is_like(tmp_path: Path, like):
+    """Of the fake, a candidate takes a millisecond; each verifier hears each candidate once."""
+    (run_plan,) = plan_sweep(parse_grid(BASE | {"n": 4}), tmp_path, like).runs
+    assert run_plan.generator_seconds == pytest.approx(8 * 4 * 0.001)
+    (twice,) = plan_sweep(parse_grid(BASE | {"n": 4, "judge": "fake"}), tmp_path, like).runs
+    assert 0 < twice.verifier_seconds < run_plan.verifier_seconds
+
+
+def test_without_a_measure_it_says_what_it_does_not_know(tmp_path: Path):
+    cells = parse_grid(BASE | {"cells": [{"name": "adaptive", "strategy": "adaptive", "n": 5}]})
+    plan = plan_sweep(cells, tmp_path)
+    notes = "\n".join(plan.assumptions)
+    assert "15 characters and 10 tokens a second" in notes
+    assert "counted as 0 seconds: fake, fake:2" in notes
+    assert "adaptive stops by scores" in notes
+    assert plan.like == ""
+    assert plan.runs[0].new_samples == 8 * 5  # as if it never stopped
+    assert "no tokens" in "\n".join(plan_sweep(parse_grid(BASE | {"synth": "piper"}), tmp_path).assumptions)
+
+
+def test_requests_that_were_not_measured_are_reckoned_by_their_text(tmp_path: Path, like):
+    cells = parse_grid(BASE | {"suite": "mini-dev", "n": 2})
+    plan = plan_sweep(cells, tmp_path / "out", like)
+    run_sweep(cells, tmp_path / "out")
+    (cell,) = summarise_sweep(tmp_path / "out").cells
+    assert plan.runs[0].tokens / 8 == pytest.approx(cell.cost.tokens, rel=0.15)
+
+
+def test_a_plan_refuses_what_a_sweep_would(tmp_path: Path):
+    with pytest.raises(ConfigError, match="does not work step by step"):
+        plan_sweep(parse_grid(BASE | {"synth": "piper", "strategy": "beam"}), tmp_path)
+    with pytest.raises(StoreError, match="not a run"):
+        plan_sweep(parse_grid(BASE), tmp_path, tmp_path / "nowhere")
+
+
+def test_a_run_of_another_voice_is_no_measure_of_samples(tmp_path: Path, like):
+    plan = plan_sweep(parse_grid(BASE | {"synth": "llasa-nano", "n": 2}), tmp_path, like)
+    assert "25 tokens a second" in "\n".join(plan.assumptions)
+    assert plan.total("verifier_seconds") > 0

@@ -1,0 +1,221 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+from benchmarks.grid import parse_grid
+from benchmarks.runner import run
+from benchmarks.sweep import run_sweep
+from reports.frame import results_frame
+from reports.read_run import read_run
+from reports.summary import summarise
+from reports.sweep import SweepSummary, baseline_of, summarise_sweep
+from reports.sweep_figures import pareto
+from reports.sweep_page import write_sweep_report
+from reports.sweep_tables import sweep_frame, sweep_table
+from tts_eval.config import RunConfig
+from tts_eval.errors import DataError
+
+BASE = {"synth": "fake", "limit": 8, "judge": ["fake:2", "guards"], "verifier": "fake"}
+CELLS = [
+    {"name": "pool", "n": 6},
+    {"name": "best-of-n", "n": 32, "budget": ["40-tokens", "80-tokens"]},
+    {"name": "beam", "strategy": "beam:step=0.2,expand=3,keep=2", "budget": "40-tokens"},
+    {"name": "then", "strategy": "smc:particles=4,step=0.2", "budget": "80-tokens", "then": "fake:3"},
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("sweep") / "sweep"
+    run_sweep(parse_grid(BASE | {"seed": [0, 1], "cells": CELLS}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def summary(folder: Path) -> SweepSummary:
+    return summarise_sweep(folder)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> dict[tuple[str, int], Path]:
+    """Every cell as a plain run in a folder of its own."""
+    path = tmp_path_factory.mktemp("alone")
+    found = {}
+    for cell in parse_grid(BASE | {"seed": [0, 1], "cells": CELLS}):
+        found[cell.row, cell.config.seed] = path / f"{cell.row}-{cell.config.seed}"
+        run(cell.config, found[cell.row, cell.config.seed])
+    return found
+
+
+def chosen(folder: Path, column: str) -> np.ndarray:
+    table = results_frame(read_run(folder))
+    return table[table["chosen"]].set_index("request_id")[column].to_numpy(dtype=float)
+
+
+def test_numbers_are_those_of_single_runs_averaged_over_seeds(summary, alone):
+    for cell in summary.cells:
+        first, second = (alone[cell.row, seed] for seed in (0, 1))
+        for metric in cell.metrics:
+            values = [chosen(one, metric.judged.key) for one in (first, second)]
+            assert metric.value.value == pytest.approx(np.mean(values), abs=1e-12)
+            assert (metric.value.n, metric.value.n_expected) == (16, 16)
+
+
+def test_one_seed_says_what_the_report_of_its_run_says(tmp_path: Path, alone):
+    run_sweep(parse_grid(BASE | {"cells": CELLS}), tmp_path)
+    for cell in summarise_sweep(tmp_path).cells:
+        expected = {m.judged.key: m for m in summarise(read_run(alone[cell.row, 0])).metrics}
+        assert {m.judged.key for m in cell.metrics} == set(expected)
+        for metric in cell.metrics:
+            known = expected[metric.judged.key]
+            assert metric.value.interval == pytest.approx(known.chosen.interval)
+            assert metric.judged.selected_on == known.judged.selected_on
+
+
+def test_costs_are_those_of_the_search_alone(summary, alone):
+    for cell in summary.cells:
+        tables = [results_frame(read_run(alone[cell.row, seed])) for seed in (0, 1)]
+        assert cell.cost.tokens == pytest.approx(sum(table["tokens"].sum() for table in tables) / 16)
+        if cell.row == "pool":
+            assert cell.cost.verifier_calls == 6
+            assert cell.cost.audio_seconds == pytest.approx(sum(t["audio_seconds"].sum() for t in tables) / 16)
+    manifest = read_run(alone["pool", 0])
+    everything = sum(c.cost.verifier_seconds for r in manifest.requests for c in r.candidates) / 8
+    pool = next(cell for cell in summary.cells if cell.row == "pool")
+    assert 0 < pool.cost.verifier_seconds < 0.6 * everything  # of three verifiers one selects
+
+
+def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone):
+    by_row = {cell.row: cell for cell in summary.cells}
+    assert {row: cell.baseline for row, cell in by_row.items()} == {
+        "pool": "", "best-of-n-40-tokens": "", "best-of-n-80-tokens": "",
+        "beam-40-tokens": "best-of-n-40-tokens", "then-80-tokens": "best-of-n-80-tokens",
+    }  # fmt: skip
+    metric = by_row["beam-40-tokens"].metric("fake:2#stray")
+    after, before = (
+        np.mean([chosen(alone[row, seed], "fake:2#stray") for seed in (0, 1)], axis=0)
+        for row in ("beam-40-tokens", "best-of-n-40-tokens")
+    )
+    assert metric.difference.value == pytest.approx((after - before).mean())
+    generator = np.random.default_rng([0, 0])
+    draws = generator.multinomial(8, np.full(8, 1 / 8), size=2000)
+    order = np.argsort([f"request {r.id}" for r in read_run(alone["pool", 0]).requests])
+    low, high = np.percentile(draws @ (after - before)[order] / 8, [2.5, 97.5])
+    assert metric.difference.interval == pytest.approx((low, high))
+    assert metric.verdict == ("unsettled" if low <= 0 <= high else "better" if high < 0 else "worse")
+
+
+def test_a_baseline_has_the_same_sampling_and_without_a_budget_the_same_n():
+    cells = parse_grid({"cells": [
+        {"name": "pool", "n": [4, 8]}, {"name": "cold", "n": 8, "temperature": 0.5},
+        {"name": "a", "strategy": "consensus", "n": 4}, {"name": "b", "strategy": "consensus", "temperature": 0.5},
+        {"name": "c", "strategy": "consensus", "n": 16},
+        {"name": "other", "n": 8, "verifier": "fake"},
+        {"name": "d", "strategy": "beam", "verifier": "x", "then": "fake"},
+    ]})  # fmt: skip
+    found = {cell.name: baseline_of(cell, cells) for cell in cells}
+    assert {name: base.name if base else None for name, base in found.items()} == {
+        "pool n=4": None, "pool n=8": None, "cold": None, "a": "pool n=4", "b": "cold", "c": None, "other": None,
+        "d": "other",
+    }  # fmt: skip
+
+
+def test_who_took_part_in_a_choice_is_marked_cell_by_cell(summary):
+    roles = {cell.row: {m.judged.key: m.judged.selected_on for m in cell.metrics} for cell in summary.cells}
+    assert roles["pool"] == {"fake:2#stray": False, "guards#clean": False, "fake#stray": True}
+    assert roles["then-80-tokens"]["fake:3#stray"] is True
+    assert summary.shown[0].key == "fake:2#stray"
+    table = sweep_table(summary)
+    pool = table.rows[0]
+    assert "HELD OUT" in pool[2].detail
+    assert "selected on" in pool[4].detail
+
+
+def test_the_selecting_score_stands_beside_the_judges(summary, alone):
+    for cell in summary.cells:
+        scores = [chosen(alone[cell.row, seed], "selection_score") for seed in (0, 1)]
+        assert cell.selection_score == pytest.approx(np.mean(scores))
+
+
+def test_places_among_siblings_have_no_mean(tmp_path: Path):
+    run_sweep(parse_grid(BASE | {"limit": 2, "n": 3, "verifier": "fake + fake:3"}), tmp_path)
+    assert summarise_sweep(tmp_path).cells[0].selection_score is None
+
+
+def test_the_front_is_what_nothing_beats(summary):
+    for judged in summary.shown:
+        points = pareto(summary, judged)
+        sign = 1 if judged.metric.higher_is_better else -1
+        for point in points:
+            beaten = any(
+                other.cost <= point.cost and sign * other.value >= sign * point.value
+                and (other.cost, other.value) != (point.cost, point.value) for other in points
+            )  # fmt: skip
+            assert point.is_front is not beaten
+        assert [point.cost for point in points] == sorted(point.cost for point in points)
+
+
+def test_the_report_has_tables_figures_and_their_data(folder: Path, summary):
+    write_sweep_report(folder)
+    report = folder / "report"
+    table = pandas.read_parquet(report / "sweep.parquet")
+    pandas.testing.assert_frame_equal(table, sweep_frame(summary))
+    assert len(pandas.read_csv(report / "sweep.csv")) == len(table)
+    for name in ("pareto-fake-2-stray", "pareto-guards-clean", "pareto-fake-stray", "pareto-fake-3-stray"):
+        assert (report / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (report / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+    with (report / "pareto-fake-2-stray.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["cell"] for row in rows} == {"pool", "best-of-n", "beam", "then"}
+    assert {row["front"] for row in rows} == {"0", "1"}
+    record = json.loads((report / "summary.json").read_text())
+    assert len(record["rows"]) == len(table)
+    page = (report / "sweep.md").read_text()
+    assert "pareto-fake-2-stray.png" in page
+    assert "Temperature" not in page
+    assert not (report / "tradeoff.png").exists()
+
+
+def test_temperatures_make_a_tradeoff(tmp_path: Path):
+    grid = {"n": 2, "temperature": [0.2, 1.0, 3.0], "top_p": [1.0, 0.9], "budget": ["", "40-tokens"], "limit": 4}
+    run_sweep(parse_grid(BASE | grid), tmp_path)
+    summary = write_sweep_report(tmp_path)
+    assert [len(line) for line in summary.tradeoffs] == [6, 6]
+    with (tmp_path / "report" / "tradeoff.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["top_p"] == "1.0" and not row["budget"]]
+    assert [row["temperature"] for row in rows] == ["0.2", "1.0", "3.0"]
+    values = [float(row["fake:2#stray"]) for row in rows]
+    assert values == sorted(values)  # a fake strays more when it is warmer
+    assert all(float(row["fake:2#stray low"]) <= value <= float(row["fake:2#stray high"])
+               for row, value in zip(rows, values, strict=True))  # fmt: skip
+    assert (tmp_path / "report" / "tradeoff.pdf").is_file()
+    assert "Temperature trade-off" in (tmp_path / "report" / "sweep.md").read_text()
+
+
+def test_a_seed_that_failed_is_left_out_and_named(tmp_path: Path):
+    run_sweep(parse_grid(BASE | {"limit": 2, "n": 2, "seed": [0, 1]}), tmp_path)
+    path = tmp_path / "sweep.json"
+    record = json.loads(path.read_text())
+    record["cells"][1]["failure"] = "no space"
+    path.write_text(json.dumps(record))
+    (cell,) = write_sweep_report(tmp_path).cells
+    assert (cell.seeds, cell.failures) == ((0,), {1: "no space"})
+    assert cell.metrics[0].value.n_expected == 2
+    assert "no space" in (tmp_path / "report" / "sweep.md").read_text()
+    record["cells"][0]["failure"] = "no space"
+    path.write_text(json.dumps(record))
+    with pytest.raises(DataError, match="no space"):
+        summarise_sweep(tmp_path)
+
+
+def test_a_single_sample_was_selected_by_nobody(tmp_path: Path):
+    run_sweep(parse_grid(BASE | {"limit": 2, "n": 1}), tmp_path)
+    (cell,) = summarise_sweep(tmp_path).cells
+    assert not any(metric.judged.selected_on for metric in cell.metrics)
+    assert cell.cost.verifier_calls == 0
+    assert replace(cell.config, n=1) == RunConfig(**{**BASE, "judge": ("fake:2", "guards"), "limit": 2, "n": 1})

@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GRID = """
+synth: fake
+limit: 4
+judge: fake:2
+verifier: fake
+seed: [0, 1]
+cells:
+  - {name: pool, n: 4}
+  - {name: beam, strategy: "beam:step=0.2,expand=3,keep=2", budget: [30-tokens, 60-tokens]}
+"""
+
+
+def cli(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tts_eval.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def test_plan_then_sweep_then_plan_again(tmp_path: Path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    planned = cli("plan", "grid.yaml", "--json", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert "No run of fake was found" in planned.stderr
+    assert not (tmp_path / "runs").exists()
+    result = cli("sweep", "grid.yaml", "--json", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 1
+    record = json.loads(result.stdout)
+    assert {row["row"] for row in record["rows"]} == {"pool", "beam-30-tokens", "beam-60-tokens"}
+    assert Path(tmp_path / record["report"]).is_file()
+    assert record["report"] == "runs/grid/report/sweep.md"
+    plan = json.loads(cli("plan", "grid.yaml", "--json", cwd=tmp_path).stdout)
+    assert plan["like"] == "runs/grid/seed-0"
+    spent = {row["row"]: row["tokens"] for row in record["rows"]}
+    for row, tokens in spent.items():
+        assert sum(run["tokens"] for run in plan["runs"] if run["row"] == row) / 8 == pytest.approx(tokens, rel=0.03)
+    elsewhere = cli("plan", "grid.yaml", "--out", "x", "--like", "runs/grid/seed-1", cwd=tmp_path)
+    assert "measured on runs/grid/seed-1" in elsewhere.stdout
+
+
+def test_a_failed_cell_ends_with_1_and_its_reason(tmp_path: Path):
+    cells = "cells: [{name: bad, verifier: 'fake:loud'}, {name: good, n: 2}]\n"
+    (tmp_path / "grid.yaml").write_text("synth: fake\nlimit: 2\njudge: fake:2\nverifier: fake\n" + cells)
+    result = cli("sweep", "grid.yaml", "--out", "out", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Failed cells" in result.stdout
+    assert (tmp_path / "out/report/sweep.csv").is_file()
+    assert (tmp_path / "out/seed-0/cells/good.json").is_file()
+    assert not (tmp_path / "out/seed-0/cells/bad.json").exists()
+
+
+@pytest.mark.parametrize("command", ["sweep", "plan"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("synth: fake\nbudget: []\n", "budget is an empty list"),
+        (f"synth: fake\nseed: {list(range(1000))}\nn: {list(range(1, 1001))}\n", "1,000,000 runs"),
+        ("synth: piper\nstrategy: [best-of-n, beam]\n", "'piper' does not work step by step"),
+        ("synth: fake\nstrategy: beam\nverifier: duration\n", "cannot judge unfinished speech"),
+        ("synth: fake\nbudget: 9-tokens\nverifier: fake\n", "does not pay for one sample"),
+        ("synth: fake\nstratgy: beam\n", "Did you mean 'strategy'"),
+        ("[1, 2]", "expected 'setting: value' lines"),
+    ],
+)
+def test_mistakes_end_with_2_before_anything_is_made(tmp_path: Path, command, text, message):
+    (tmp_path / "grid.yaml").write_text(text)
+    result = cli(command, "grid.yaml", cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
