@@ -26,6 +26,7 @@ USUAL_SPEECH = 15.0
 class Sample:
     """One candidate that was made once."""
 
+    index: int
     sampling: Sampling
     cost: Cost
     scores: Mapping[str, Score]
@@ -54,11 +55,6 @@ class Measured:
     def total(self) -> Cost:
         """Of all samples."""
         return sum((sample.cost for samples in self.samples.values() for sample in samples), Cost())
-
-    @property
-    def tokens_per_character(self) -> float | None:
-        """None where no tokens were counted."""
-        return self.total.tokens / self.characters if self.characters and self.total.tokens else None
 
     @property
     def seconds_per_character(self) -> float | None:
@@ -116,9 +112,8 @@ def _sample(row: Row, record: RequestRecord, store: RunStore, manifest: Manifest
         flops=row["flops"],
     )
     sampling = Sampling(**json.loads(row["sampling"]))
-    return Sample(
-        sampling=sampling, cost=cost, scores=manifest.scores(store, record.reference_digest, row["audio_sha256"])
-    )
+    scores = manifest.scores(store, record.reference_digest, row["audio_sha256"])
+    return Sample(index=row["index"], sampling=sampling, cost=cost, scores=scores)
 
 
 def _verifier_seconds(store: RunStore, manifest: Manifest) -> dict[str, float]:

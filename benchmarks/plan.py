@@ -2,13 +2,14 @@
 
 Tokens, FLOPs and seconds of a sample come from a run of the same synthesizer, where there is one; else tokens
 are reckoned from the text and the model family's usual rate, and seconds are unknown. Samples that cells share
-count once. Not predicted: loading models, and that rows which go on together are cheaper than alone.
+count once, and what the sweep's folder holds already is not new. Not predicted: loading models, and that rows
+which go on together are cheaper than alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from benchmarks.grid import Cell
 from benchmarks.measured import USUAL_SPEECH, Measured, measure, measure_any
 from benchmarks.models import Models
 from benchmarks.stand_in import Ledger, StandInSynthesizer, StandInVerifier, Together
-from benchmarks.sweep import check_cells
+from benchmarks.sweep import FILE, check_cells, read_sweep
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
@@ -36,9 +37,9 @@ class CellPlan:
     tokens: int
     """That its searches spend, as its row in the table will say (there: per request)."""
     new_tokens: int
-    """Of them, those that no cell before it has sampled; what is stored already is not looked at."""
+    """Of them, those that are neither stored nor sampled by a cell before it."""
     new_samples: int
-    """Whole candidates that no cell before it has made."""
+    """Whole candidates that are neither stored nor made by a cell before it."""
     generator_seconds: float
     """For what is new."""
     verifier_seconds: float
@@ -92,24 +93,26 @@ def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Pl
     config = cells[0].config
     requests = models.suite(config).requests
     folders = {cell.config.seed: out / cell.folder for cell in cells}
-    if like:
-        measured = dict.fromkeys(folders, measure(like, config.synth))
-    else:  # what a seed's own folder holds is what will be found there
-        measured = {seed: measure_any([own, *folders.values()], config.synth) for seed, own in folders.items()}
-    first = next(iter(measured.values()))
+    stored = {seed: measure_any([own], config.synth) for seed, own in folders.items()}
+    like_all = measure(like, config.synth) if like else measure_any(list(folders.values()), config.synth)
     judges = config.judge or models.suite(config).judges
-    ledgers: dict[int, Ledger] = {}
-    runs = [
-        _planned(cell, requests, judges, measured[seed], ledgers.setdefault(seed, Ledger()))
-        for cell in cells
-        for seed in [cell.config.seed]
-    ]
+    ledgers = {seed: Ledger.of(own) for seed, own in stored.items()}
+    done = [outcome.cell for outcome in read_sweep(out) if not outcome.failure] if (out / FILE).exists() else []
+    runs = []
+    for cell in cells:
+        seed = cell.config.seed
+        # What a seed's own folder holds is what will be found there.
+        measured = like_all if like or not stored[seed].samples else stored[seed]
+        run = _planned(cell, requests, judges, measured, ledgers[seed])
+        if cell in done:
+            run = replace(run, new_tokens=0, new_samples=0, generator_seconds=0.0, verifier_seconds=0.0)
+        runs.append(run)
     return Plan(
         cells=len({cell.row for cell in cells}),
         requests=len(requests),
         runs=tuple(runs),
-        like=first.source,
-        assumptions=tuple(_assumptions(cells, requests, judges, first)),
+        like=like_all.source,
+        assumptions=tuple(_assumptions(cells, requests, judges, like_all)),
     )
 
 

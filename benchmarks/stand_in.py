@@ -38,6 +38,15 @@ class Ledger:
     made: set[tuple[Sampling, str, int]] = field(default_factory=set)
     heard: set[tuple[str, Sampling, str, int]] = field(default_factory=set)
 
+    @classmethod
+    def of(cls, measured: Measured) -> Ledger:
+        """What lies in a run's own folder: all of it was paid for."""
+        found = [(sample.sampling, name, sample) for name, samples in measured.samples.items() for sample in samples]
+        return cls(
+            made={(sampling, name, sample.index) for sampling, name, sample in found},
+            heard={(spec, sampling, name, sample.index) for sampling, name, sample in found for spec in sample.scores},
+        )
+
 
 class StandInSynthesizer:
     """Costs what was measured."""
@@ -51,7 +60,8 @@ class StandInSynthesizer:
         """Of the samples that nobody had made before, and of all that was said step by step."""
         self.samples = 0
         """How many samples nobody had made before."""
-        total = measured.total
+        self._total = total = measured.total
+        self._pace = measured.seconds_per_character or 1.0 / USUAL_SPEECH
         rate = total.tokens / total.audio_seconds if total.tokens and total.audio_seconds else tokens_per_second
         self._rate = rate or 10.0
         self._counts_tokens = rate is not None
@@ -62,9 +72,7 @@ class StandInSynthesizer:
         request = job.request
         if known := self._measured.like(request.id, job.sampling):
             return known[job.index % len(known)].cost
-        pace = self._measured.seconds_per_character or 1.0 / USUAL_SPEECH
-        seconds = pace * len(request.text)
-        total = self._measured.total
+        seconds, total = self._pace * len(request.text), self._total
         share = seconds / total.audio_seconds if total.audio_seconds else 0.0
         return Cost(
             tokens=max(round(seconds * self._rate), 1) if self._counts_tokens else 0,

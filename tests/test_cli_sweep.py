@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tts_eval.cli.progress import Bars
+
 GRID = """
 synth: fake
 limit: 4
@@ -75,3 +77,12 @@ def test_mistakes_end_with_2_before_anything_is_made(tmp_path: Path, command, te
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["grid.yaml"]
+
+
+def test_a_phase_that_begins_again_keeps_its_bar():
+    bars = Bars()
+    bars.start("generate", 3)
+    bars.advance("generate", 2)
+    bars.start("generate", 5)
+    (task,) = bars._bars.tasks
+    assert (task.total, task.completed) == (5, 0)

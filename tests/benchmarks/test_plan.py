@@ -62,6 +62,25 @@ def test_what_the_folder_holds_is_the_measure_by_default(tmp_path: Path):
         assert sum(run.tokens for run in plan.runs if run.row == cell.row) == pytest.approx(16 * cell.cost.tokens)
 
 
+def test_what_is_stored_is_not_new(tmp_path: Path, like):
+    grid = BASE | {"seed": [0, 1], "cells": [{"name": "pool", "n": 6}]}
+    run_sweep(parse_grid(grid), tmp_path)
+    more = {"cells": [*grid["cells"], {"name": "large", "n": 10}, {"name": "beam", "strategy": "beam:step=0.2,keep=2"}]}
+    for source in (None, like):
+        plan = plan_sweep(parse_grid(grid | more), tmp_path, source)
+        new = {
+            (run.row, run.seed): (run.new_samples, run.new_tokens > 0, run.verifier_seconds > 0) for run in plan.runs
+        }
+        for seed in (0, 1):
+            assert new["pool", seed] == (0, False, False)
+            assert new["large", seed] == (8 * 4, True, True)
+            assert new["beam", seed] == (0, True, True)
+    run_sweep(parse_grid(grid | more), tmp_path)
+    after = plan_sweep(parse_grid(grid | more), tmp_path)
+    assert after.total("new_tokens") == after.wall_seconds == 0
+    assert after.total("tokens") > 0
+
+
 def test_shared_samples_count_once(tmp_path: Path, like):
     grid = BASE | {
         "cells": [{"name": "a", "n": 4}, {"name": "b", "n": 12}, {"name": "c", "n": 8, "verifier": "fake:7"}]

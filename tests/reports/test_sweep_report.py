@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.grid import parse_grid
 from benchmarks.runner import run
+from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
 from reports.frame import results_frame
 from reports.read_run import read_run
@@ -17,8 +18,10 @@ from reports.sweep import SweepSummary, baseline_of, summarise_sweep
 from reports.sweep_figures import pareto
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import sweep_frame, sweep_table
+from tts_eval.cli.sweep import exit_code
 from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
+from tts_eval.types import Request
 
 BASE = {"synth": "fake", "limit": 8, "judge": ["fake:2", "guards"], "verifier": "fake"}
 CELLS = [
@@ -219,3 +222,18 @@ def test_a_single_sample_was_selected_by_nobody(tmp_path: Path):
     assert not any(metric.judged.selected_on for metric in cell.metrics)
     assert cell.cost.verifier_calls == 0
     assert replace(cell.config, n=1) == RunConfig(**{**BASE, "judge": ("fake:2", "guards"), "limit": 2, "n": 1})
+
+
+def test_a_clip_that_failed_counts_as_worst_and_shows_in_coverage_and_exit_code(tmp_path: Path, monkeypatch):
+    requests = tuple(
+        Request(id=f"r{i}", text="one two", metadata={"fake": "raise" if i == 3 else ""}) for i in range(4)
+    )
+    suite = Suite(name="troubled@1", requests=requests, judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run_sweep(parse_grid({**BASE, "limit": None, "n": 1, "seed": [0, 1]}), tmp_path)
+    summary = summarise_sweep(tmp_path)
+    metric = summary.cells[0].metric("fake:2#stray")
+    assert (metric.value.n, metric.value.n_expected) == (6, 8)
+    assert metric.value.value > 0.25  # one of four is 1
+    assert "6/8" in sweep_table(summary).rows[0][5].text
+    assert (exit_code(summary, 0.1), exit_code(summary, 0.25)) == (1, 0)
