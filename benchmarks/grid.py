@@ -35,6 +35,7 @@ AXES = ("strategy", "n", "temperature", "top_p", "budget", "verifier", "then", "
 MOST_RUNS = 1000
 """Cells times seeds; a larger grid is a mistake more often than a plan."""
 
+_SETTINGS = tuple(as_dict(RunConfig()))
 LONGEST_NAME = 120
 """Characters of a file name; a rule may be longer."""
 
@@ -72,7 +73,7 @@ def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:
     entries, problems = _entries(values)
     problems += _unknown(base, "")
     grids = []
-    for place, entry in enumerate(entries):
+    for place, entry in entries:
         where = f"cells[{place}] ({entry['name']}): " if "cells" in values else ""
         own = {key: value for key, value in entry.items() if key != "name"}
         if where:
@@ -81,12 +82,13 @@ def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:
                 problems.append(f"{where}seed belongs above the cells: all of them are averaged over the same seeds.")
         settings = base | own
         problems += _empty(settings, where)
-        grids.append((where, str(entry["name"]), settings))
-    if problems:
-        raise ConfigError(list(dict.fromkeys(problems)))
+        # What is wrong already is left out, so that the rest is looked at as well.
+        known = {key: value for key, value in settings.items() if key in _SETTINGS and not _is_misplaced(key, value)}
+        grids.append((where, str(entry["name"]), known))
     runs = sum(math.prod(len(values) for values in _axes(settings).values()) for _, _, settings in grids)
     if runs > MOST_RUNS:
-        raise ConfigError([f"The grid has {runs:,} runs, and {MOST_RUNS:,} are the most. Shorten or drop an axis."])
+        problems.append(f"The grid has {runs:,} runs, and {MOST_RUNS:,} are the most. Shorten or drop an axis.")
+        raise ConfigError(list(dict.fromkeys(problems)))
     cells = [cell for grid in grids for cell in _expanded(*grid, problems)]
     problems += _repeated(cells)
     if problems:
@@ -95,9 +97,10 @@ def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:
     return tuple(cell for seed in seeds for cell in cells if cell.config.seed == seed)
 
 
-def _entries(values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+def _entries(values: Mapping[str, Any]) -> tuple[list[tuple[int, dict[str, Any]]], list[str]]:
+    """The entries with their places, and what is wrong with others."""
     if "cells" not in values:
-        return [{"name": ""}], []
+        return [(0, {"name": ""})], []
     listed = values["cells"]
     if not isinstance(listed, list) or not listed:
         return [], [f"cells is {listed!r}; expected a list of entries, e.g. - {{name: beam, strategy: beam}}."]
@@ -107,13 +110,13 @@ def _entries(values: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]
         if not isinstance(name, str) or not name.strip():
             problems.append(f"cells[{place}] is {entry!r}; expected settings with a name, e.g. {{name: beam, n: 8}}.")
         else:
-            entries.append(entry)
+            entries.append((place, entry))
     return entries, problems
 
 
 def _unknown(settings: Mapping[str, Any], where: str) -> list[str]:
     """Keys that are no settings. Those of the whole sweep cannot differ between cells."""
-    known = list(as_dict(RunConfig()))
+    known = list(_SETTINGS)
     if where:
         known = [key for key in known if key not in ("suite", "data_dir", "limit", "synth", "judge", "fail_on")]
     problems = []
@@ -126,13 +129,18 @@ def _unknown(settings: Mapping[str, Any], where: str) -> list[str]:
 
 
 def _empty(settings: Mapping[str, Any], where: str) -> list[str]:
-    problems = []
-    for key, value in settings.items():
-        if isinstance(value, list) and not value and key in AXES:
-            problems.append(f"{where}{key} is an empty list, which makes no cell. Give it a value or drop it.")
-        elif isinstance(value, list) and key not in (*AXES, "judge"):
-            problems.append(f"{where}{key} is a list, and no axis. The axes are: {', '.join(AXES)}.")
-    return problems
+    """Lists that are no axis."""
+    return [
+        f"{where}{key} is an empty list, which makes no cell. Give it a value or drop it."
+        if key in AXES
+        else f"{where}{key} is a list, and no axis. The axes are: {', '.join(AXES)}."
+        for key, value in settings.items()
+        if _is_misplaced(key, value)
+    ]
+
+
+def _is_misplaced(key: str, value: Any) -> bool:
+    return isinstance(value, list) and (not value if key in AXES else key != "judge")
 
 
 def _axes(settings: Mapping[str, Any]) -> dict[str, list[Any]]:

@@ -109,6 +109,8 @@ def _run_cell(cell: Cell, out: Path, progress: Progress, models: Models) -> Outc
         manifest = run(cell.config, folder, progress, models)
         text = json.dumps(manifest.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_text_atomically(folder / outcome.manifest, text)
+    except StoreError:  # a full disk, or another process that writes here, is no fault of the cell's
+        raise
     except Exception as error:  # models raise whatever they like; the other cells must not pay for it
         failure = str(error) if isinstance(error, TTSEvalError) else f"{type(error).__name__}: {error}"
         logger.warning("cell '%s' of seed %d failed: %s", cell.row, cell.config.seed, failure)

@@ -42,6 +42,11 @@ def test_plan_then_sweep_then_plan_again(tmp_path: Path):
     spent = {row["row"]: row["tokens"] for row in record["rows"]}
     for row, tokens in spent.items():
         assert sum(run["tokens"] for run in plan["runs"] if run["row"] == row) / 8 == pytest.approx(tokens, rel=0.03)
+    table = tmp_path / "runs/grid/report/sweep.csv"
+    before = table.read_text()
+    table.unlink()
+    again = json.loads(cli("report", "runs/grid", "--json", cwd=tmp_path).stdout)
+    assert (again, table.read_text()) == (record, before)
     elsewhere = cli("plan", "grid.yaml", "--out", "x", "--like", "runs/grid/seed-1", cwd=tmp_path)
     assert "measured on runs/grid/seed-1" in elsewhere.stdout
 

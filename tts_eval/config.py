@@ -159,10 +159,21 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return value
 
 
-def _repeated_keys(node: Any) -> list[str]:
-    """Keys that a YAML mapping has more than once: the safe loader would keep the last one without a word."""
-    names = [key.value for key, _ in node.value] if node is not None and node.id == "mapping" else []
-    return [name for name, count in Counter(names).items() if count > 1]
+def _repeated_keys(root: Any) -> list[str]:
+    """Keys that a mapping anywhere in it has more than once: the safe loader would keep the last one without a word."""
+    repeated, waiting, seen = [], [root] if root is not None else [], set()
+    while waiting:
+        node = waiting.pop()
+        if node.id == "scalar" or id(node) in seen:
+            continue
+        seen.add(id(node))  # an alias is the same node again, and may be inside itself
+        if node.id == "sequence":
+            waiting += node.value
+            continue
+        names = Counter(key.value for key, _ in node.value if key.id == "scalar")
+        repeated += [name for name, count in names.items() if count > 1]
+        waiting += [value for _, value in node.value]
+    return repeated
 
 
 def as_dict(config: RunConfig) -> dict[str, Any]:

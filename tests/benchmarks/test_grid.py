@@ -79,6 +79,8 @@ def test_typos_and_wrong_values_are_reported_together():
     assert "synth is a list, and no axis" in text
     assert "cells[0] (a): Unknown setting 'straregy'. Did you mean 'strategy'?" in text
     assert "cells[1] (b): Unknown setting 'suite'" in text
+    text = problems(tempera=1, limit=[1], budget=[], n=0)
+    assert all(part in text for part in ("'tempera'", "limit is a list", "budget is an empty", "n is 0")), text
     text = problems(n=[0, "many"], temperature=-1)
     assert "n is 0; expected 1 or more." in text
     assert "n is 'many'; expected a whole number." in text

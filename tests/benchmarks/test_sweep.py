@@ -10,7 +10,8 @@ from benchmarks.runner import run
 from benchmarks.sweep import read_sweep, run_sweep
 from reports.sweep import summarise_sweep
 from reports.sweep_tables import sweep_frame
-from tts_eval.errors import ConfigError, StoreError
+from tts_eval.errors import ConfigError, RunLockedError, StoreError
+from tts_eval.store import RunStore
 from tts_eval.synthesizers.fake import FakeGeneration, FakeSynthesizer
 from verifiers.fake import FakeVerifier
 
@@ -132,6 +133,14 @@ def test_problems_of_all_cells_are_found_before_anything_is_made(tmp_path: Path)
         run_sweep(cells, tmp_path / "out")
     assert [problem.split(":")[0] for problem in caught.value.problems] == ["a", "b-3-tokens", "c"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sweep_stops_where_another_process_writes(tmp_path: Path):
+    run_sweep(parse_grid(BASE | {"n": 2}), tmp_path)
+    before = (tmp_path / "sweep.json").read_text()
+    with RunStore.create(tmp_path / "seed-0"), pytest.raises(RunLockedError, match="Another process"):
+        run_sweep(parse_grid(BASE | {"n": 3}), tmp_path)
+    assert (tmp_path / "sweep.json").read_text() == before
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path):

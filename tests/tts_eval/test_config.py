@@ -78,11 +78,18 @@ def test_a_missing_file_is_named(tmp_path: Path):
         read_yaml(tmp_path / "nowhere.yaml")
 
 
-def test_a_setting_given_twice_is_refused(tmp_path: Path):
+@pytest.mark.parametrize("text", ["n: 4\nsuite: mini\nn: 8\n", "seed: 0\ncells: [{name: a, n: 4}, {n: 4, n: 8}]\n"])
+def test_a_setting_given_twice_is_refused(tmp_path: Path, text):
     path = tmp_path / "run.yaml"
-    path.write_text("n: 4\nsuite: mini\nn: 8\n")
+    path.write_text(text)
     with pytest.raises(ConfigError, match="sets 'n' more than once"):
         read_yaml(path)
+
+
+def test_an_alias_inside_itself_is_read(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("cells: &all [*all, {name: a}]\n")
+    assert read_yaml(path)["cells"][1] == {"name": "a"}
 
 
 def test_an_empty_file_is_called_empty(tmp_path: Path):

@@ -9,19 +9,24 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
+from benchmarks.sweep import FILE
 from reports.frame import write_frame
 from reports.page import write_report
 from reports.read_run import read_run
 from reports.summary import Summary
 from reports.tables import coverage_table, groups_overview, headline, metrics_table, to_rich
+from tts_eval.cli.sweep import finish_sweep
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or of a sweep.")],
     audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
-    """Write the report of a run again: HTML page, Markdown, figures, results.parquet."""
+    """Write the report of a run or a sweep again: HTML page (of a run), Markdown, figures, tables."""
+    if (run / FILE).is_file():
+        finish_sweep(run, as_json=as_json)
+        return
     finish(run, audio=audio_mode(audio), as_json=as_json)
 
 

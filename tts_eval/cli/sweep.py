@@ -30,6 +30,12 @@ def sweep_command(
     with Bars() as bars:
         run_sweep(cells, folder, bars)
     Console(stderr=True).print()
+    summary = finish_sweep(folder, as_json=as_json)
+    raise typer.Exit(exit_code(summary, max(cell.config.fail_on for cell in cells)))
+
+
+def finish_sweep(folder: Path, *, as_json: bool = False) -> SweepSummary:
+    """Write everything derived, print the tables, and return the numbers."""
     summary = write_sweep_report(folder)
     console = Console(stderr=as_json)
     for table in (failures_table(summary), sweep_table(summary), tradeoff_table(summary)):
@@ -41,7 +47,7 @@ def sweep_command(
     console.print(f"results  {page.with_suffix('.parquet')}", markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(json.dumps(sweep_json(summary, str(page)), allow_nan=False))
-    raise typer.Exit(exit_code(summary, max(cell.config.fail_on for cell in cells)))
+    return summary
 
 
 def default_folder(grid: Path) -> Path:
