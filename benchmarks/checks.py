@@ -89,7 +89,8 @@ def _check_steps(config: RunConfig, rule: Rule) -> None:
     if declared(synthesizers.load(synth), "begin") is False:
         problems.append(
             f"Strategy '{name}' judges while the synthesizer speaks, and '{synth}' does not work step by step. "
-            "Use --synth llasa or llasa-nano, or a strategy for finished candidates (best-of-n, adaptive)."
+            f"Let it speak phrase by phrase (--synth phrases:{config.synth}), use an autoregressive one (llasa), or a "
+            "strategy for finished candidates (best-of-n)."
         )
     deaf = [
         spec for spec in rule.verifiers if declared(verifiers.load(parse_spec(spec).name), "supports_partial") is False

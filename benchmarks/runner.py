@@ -140,7 +140,8 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
             _judge(_items_of(strategy.search(requests, stored, outcome, budget)), list(judges.values()))
         else:
             asks: dict[str, Verifier] = dict(parts.verifiers)
-            if not guides(config.strategy):  # whole candidates are stored, and what was said of them is too
+            # Whole candidates are stored, and so is what was said of them, but for embeddings.
+            if not guides(config.strategy) and not getattr(strategy, "needs_embeddings", False):
                 asks = {s: StoredVerifier(v, store, advance=_unheard) for s, v in asks.items()}
             guide = selecting_verifier(parts.rule, asks)
             chosen = search_and_store(requests, strategy, stored, guide, budget, manifest)

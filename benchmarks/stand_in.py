@@ -96,13 +96,37 @@ class StandInSynthesizer:
 
     def begin(self, jobs: Sequence[Job]) -> StandInGeneration:
         """Rows of which each costs a sample when it is through."""
-        return StandInGeneration(self, [(job, self.sample(job), 0) for job in jobs])
+        return StandInGeneration(self, [self._row(job) for job in jobs])
+
+    def _row(self, job: Job) -> _Row:
+        whole = self.sample(job)
+        return _Row(job, whole, whole.tokens or max(round(whole.audio_seconds / self.step_seconds), 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What one row will have cost when it is through, and how far it is."""
+
+    job: Job
+    whole: Cost
+    steps: int
+    said: int = 0
+
+    @property
+    def cost(self) -> Cost:
+        share, whole = self.said / self.steps, self.whole
+        return Cost(
+            tokens=round(share * whole.tokens),
+            audio_seconds=share * whole.audio_seconds,
+            generator_seconds=share * whole.generator_seconds,
+            flops=None if whole.flops is None else share * whole.flops,
+        )
 
 
 class StandInGeneration:
-    """Rows that say nothing, a token a step."""
+    """Rows that say nothing: a token a step, where there are tokens."""
 
-    def __init__(self, synthesizer: StandInSynthesizer, rows: Sequence[tuple[Job, Cost, int]]) -> None:
+    def __init__(self, synthesizer: StandInSynthesizer, rows: Sequence[_Row]) -> None:
         self._synthesizer = synthesizer
         self._rows = list(rows)
 
@@ -113,10 +137,10 @@ class StandInGeneration:
 
     def advance(self, steps: int) -> None:
         """Every row says up to `steps` more."""
-        for place, (job, whole, said) in enumerate(self._rows):
-            now = min(said + steps, whole.tokens)
-            self._synthesizer.new += _part(whole, now - said)
-            self._rows[place] = (job, whole, now)
+        later = [replace(row, said=min(row.said + steps, row.steps)) for row in self._rows]
+        for before, after in zip(self._rows, later, strict=True):
+            self._synthesizer.new += after.cost - before.cost
+        self._rows = later
 
     def select(self, rows: Sequence[int]) -> None:
         """Go on with these."""
@@ -128,11 +152,11 @@ class StandInGeneration:
 
     def audio(self) -> list[Candidate]:
         """What each row has cost so far."""
-        return [candidate(job, _part(whole, said)) for job, whole, said in self._rows]
+        return [candidate(row.job, row.cost) for row in self._rows]
 
     def finished(self) -> list[FinishReason | None]:
         """Who is through."""
-        return [FinishReason.EOS if said >= whole.tokens else None for _, whole, said in self._rows]
+        return [FinishReason.EOS if row.said >= row.steps else None for row in self._rows]
 
 
 class StandInVerifier:
@@ -176,7 +200,7 @@ class StandInVerifier:
         samples = self._measured.like(item.request.id, made.sampling)
         known = samples[made.index % len(samples)].scores.get(self.name) if samples else None
         if known is not None:
-            return replace(known, seconds=self.seconds)
+            return replace(known, seconds=self.seconds, embedding=np.zeros(1))
         failure = Failure(FailureKind.VERIFIER, "Nothing was measured.")
         return Score(verifier=self.name, judge=self.judge, value=None, failure=failure, seconds=self.seconds)
 
@@ -207,16 +231,6 @@ def candidate(job: Job, cost: Cost) -> Candidate:
         finish=FinishReason.EOS,
         clip=Clip(np.full(max(round(cost.audio_seconds * rate), 1), level, dtype=np.float32), rate),
         cost=cost,
-    )
-
-
-def _part(whole: Cost, tokens: int) -> Cost:
-    share = tokens / whole.tokens if whole.tokens else 0.0
-    return Cost(
-        tokens=tokens,
-        audio_seconds=share * whole.audio_seconds,
-        generator_seconds=share * whole.generator_seconds,
-        flops=None if whole.flops is None else share * whole.flops,
     )
 
 

@@ -39,6 +39,11 @@ class Consensus:
     by: str = "transcript"
     """What candidates are compared by: `transcript` or `embedding`; the verifier must give it."""
 
+    @property
+    def needs_embeddings(self) -> bool:
+        """Whether scores must bring their embeddings along, which stored ones do not."""
+        return self.by == "embedding"
+
     def __post_init__(self) -> None:
         if self.by not in ("transcript", "embedding"):
             raise ConfigError([f"by is '{self.by}'; expected transcript or embedding."])

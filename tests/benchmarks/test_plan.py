@@ -126,6 +126,23 @@ def test_a_plan_refuses_what_a_sweep_would(tmp_path: Path):
         plan_sweep(parse_grid(BASE), tmp_path, tmp_path / "nowhere")
 
 
+def test_a_guided_search_without_tokens_is_reckoned_in_seconds(tmp_path: Path, like):
+    path = tmp_path / "run"
+    run(RunConfig(synth="phrases:fake", n=4, verifier="fake", judge=("fake:2",), limit=8), path)
+    grid = BASE | {"synth": "phrases:fake", "cells": [{"name": "beam", "strategy": "beam:step=0.5,expand=2,keep=2"}]}
+    for source in (path, None):
+        (cell,) = plan_sweep(parse_grid(grid), tmp_path / "out", source).runs
+        assert cell.verifier_seconds > 0 if source else cell.tokens == 0
+    one = plan_sweep(parse_grid(BASE | {"synth": "phrases:fake", "n": 1}), tmp_path / "out", path).runs[0]
+    beam = plan_sweep(parse_grid(grid), tmp_path / "out", path).runs[0]
+    assert 2 * one.generator_seconds < beam.generator_seconds < 4 * one.generator_seconds + 1e-9
+
+
+def test_consensus_of_embeddings_can_be_planned(tmp_path: Path, like):
+    grid = {"n": 4, "strategy": ["consensus:by=embedding"]}
+    assert plan_sweep(parse_grid(BASE | grid), tmp_path, like).runs[0].new_samples == 32
+
+
 def test_a_run_of_another_voice_is_no_measure_of_samples(tmp_path: Path, like):
     plan = plan_sweep(parse_grid(BASE | {"synth": "llasa-nano", "n": 2}), tmp_path, like)
     assert "25 tokens a second" in "\n".join(plan.assumptions)

@@ -1,7 +1,9 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas
 import pytest
 
@@ -63,6 +65,15 @@ def test_verifiers_hear_a_whole_candidate_once(tmp_path: Path, monkeypatch):
              {"name": "rejection", "strategy": "rejection:threshold=-0.05", "n": 8}]  # fmt: skip
     run_sweep(parse_grid(BASE | {"cells": cells}), tmp_path)
     assert set(heard.values()) == {1}
+
+
+def test_embeddings_are_not_stored_so_they_are_asked_for_again(tmp_path: Path, monkeypatch):
+    judge = FakeVerifier._one
+    vector = np.ones(2)
+    monkeypatch.setattr(FakeVerifier, "_one", lambda self, item: replace(judge(self, item), embedding=vector))
+    cells = [{"name": "pool", "n": 4}, {"name": "consensus", "strategy": "consensus:by=embedding", "n": 4}]
+    outcomes = run_sweep(parse_grid(BASE | {"cells": cells}), tmp_path)
+    assert [outcome.failure for outcome in outcomes] == ["", ""]
 
 
 def test_models_are_loaded_once(tmp_path: Path, monkeypatch):

@@ -40,8 +40,12 @@ def test_the_return_type_says_what_will_be_there(factory: Callable[..., object],
 
 def test_built_in_synthesizers_say_whether_they_have_steps():
     found = {entry.name: declared(synthesizers.load(entry.name), "begin") for entry in synthesizers}
-    known = {name: has_steps for name, has_steps in found.items() if name in ("piper", "llasa", "llasa-nano", "wavs")}
-    assert known == {"piper": False, "llasa": True, "llasa-nano": True, "wavs": False}
+    known = {
+        name: has_steps
+        for name, has_steps in found.items()
+        if name in ("piper", "llasa", "llasa-nano", "phrases", "wavs")
+    }
+    assert known == {"piper": False, "llasa": True, "llasa-nano": True, "phrases": True, "wavs": False}
     assert found["fake"] is bool(as_step_synthesizer(synthesizers.load("fake")("")))
 
 
