@@ -25,7 +25,7 @@ from search.outcome import OutcomeVerifier
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
 from search.selection import Rule
-from search.strategy import SearchResult, guides, load_strategy
+from search.strategy import SearchResult, Strategy, guides, load_strategy
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError
 from tts_eval.execution import SerialExecutor, batched_by_seconds
@@ -139,15 +139,18 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
             outcome = OutcomeVerifier(parts.rule, selecting)
             _judge(_items_of(strategy.search(requests, stored, outcome, budget)), list(judges.values()))
         else:
-            asks: dict[str, Verifier] = dict(parts.verifiers)
-            # Whole candidates are stored, and so is what was said of them, but for embeddings.
-            if not guides(config.strategy) and not getattr(strategy, "needs_embeddings", False):
-                asks = {s: StoredVerifier(v, store, advance=_unheard) for s, v in asks.items()}
-            guide = selecting_verifier(parts.rule, asks)
+            guide = selecting_verifier(parts.rule, _asked(config.strategy, strategy, parts, store))
             chosen = search_and_store(requests, strategy, stored, guide, budget, manifest)
             _judge(_counted(chosen, advance), [*selecting.values(), *judges.values()])
         judge_ground_truths(requests, list({**selecting, **judges}.values()))
     return manifest
+
+
+def _asked(spec: str, strategy: Strategy, parts: Parts, store: RunStore) -> Mapping[str, Verifier]:
+    """Whom a search asks: whole candidates are stored, and so is what was said of them, but for embeddings."""
+    if guides(spec) or getattr(strategy, "needs_embeddings", False):
+        return parts.verifiers
+    return {name: StoredVerifier(verifier, store, advance=_unheard) for name, verifier in parts.verifiers.items()}
 
 
 def load_parts(config: RunConfig, models: Models) -> Parts:
