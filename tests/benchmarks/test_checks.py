@@ -14,7 +14,7 @@ BEAM = RunConfig(synth="fake", strategy="beam", verifier="fake", judge=("fake:2"
 
 @pytest.fixture
 def nothing_loads(monkeypatch):
-    for name in ("load_synthesizer", "load_verifier"):
+    for name in ("load_synthesizer", "load_verifiers"):
         monkeypatch.setattr(f"benchmarks.models.{name}", None)
 
 

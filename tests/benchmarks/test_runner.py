@@ -393,7 +393,7 @@ def test_long_clips_are_read_and_judged_in_batches_of_bounded_audio(tmp_path: Pa
 
 def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, monkeypatch):
     run(CONFIG, tmp_path)
-    for module in ("runner", "rescore"):
+    for module in ("models", "rescore"):
         monkeypatch.setattr(f"benchmarks.{module}.load_verifiers", lambda specs: pytest.fail("loaded"))
     with RunStore.create(tmp_path):
         with pytest.raises(RunLockedError, match="Another process"):
@@ -406,7 +406,7 @@ def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, mo
 def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch, change):
     suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    monkeypatch.setattr("benchmarks.runner.load_synthesizer", lambda spec: pytest.fail("went on"))
+    monkeypatch.setattr("benchmarks.models.load_synthesizer", lambda spec: pytest.fail("went on"))
     with pytest.raises(ConfigError):
         run(replace(CONFIG, **change), tmp_path / "run")
     assert not (tmp_path / "run").exists()

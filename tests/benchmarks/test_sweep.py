@@ -1,3 +1,4 @@
+import importlib
 import json
 from collections import Counter
 from dataclasses import replace
@@ -78,9 +79,10 @@ def test_embeddings_are_not_stored_so_they_are_asked_for_again(tmp_path: Path, m
 
 def test_models_are_loaded_once(tmp_path: Path, monkeypatch):
     loaded: list[str] = []
-    for name in ("load_synthesizer", "load_verifier"):
-        real = getattr(__import__("benchmarks.models", fromlist=[name]), name)
-        monkeypatch.setattr(f"benchmarks.models.{name}", lambda spec, real=real: loaded.append(spec) or real(spec))
+    for name in ("benchmarks.models.load_synthesizer", "verifiers.requirements.load_verifier"):
+        module, _, function = name.rpartition(".")
+        real = getattr(importlib.import_module(module), function)
+        monkeypatch.setattr(name, lambda spec, real=real: loaded.append(spec) or real(spec))
     run_sweep(parse_grid(BASE | {"n": [2, 3], "verifier": ["fake", "fake:1"], "seed": [0, 1]}), tmp_path)
     assert sorted(loaded) == ["fake", "fake", "fake:1", "fake:2"]
 
