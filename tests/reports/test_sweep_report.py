@@ -13,6 +13,7 @@ from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
 from reports.frame import results_frame
 from reports.read_run import read_run
+from reports.statistics import paired_interval
 from reports.summary import summarise
 from reports.sweep import SweepSummary, baseline_of, summarise_sweep
 from reports.sweep_figures import pareto
@@ -105,10 +106,8 @@ def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone
         for row in ("beam-40-tokens", "best-of-n-40-tokens")
     )
     assert metric.difference.value == pytest.approx((after - before).mean())
-    generator = np.random.default_rng([0, 0])
-    draws = generator.multinomial(8, np.full(8, 1 / 8), size=2000)
-    order = np.argsort([f"request {r.id}" for r in read_run(alone["pool", 0]).requests])
-    low, high = np.percentile(draws @ (after - before)[order] / 8, [2.5, 97.5])
+    clusters = [f"request {request.id}" for request in read_run(alone["pool", 0]).requests]
+    low, high = paired_interval(before, after, clusters, np.random.default_rng([0, 0])).absolute
     assert metric.difference.interval == pytest.approx((low, high))
     assert metric.verdict == ("unsettled" if low <= 0 <= high else "better" if high < 0 else "worse")
 
