@@ -30,6 +30,7 @@ from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError
 from tts_eval.execution import SerialExecutor, batched_by_seconds
 from tts_eval.ground_truth import ground_truth_items
+from tts_eval.limits import limit_notes
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
@@ -108,6 +109,7 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
             suite=parts.suite.name,
             subset=parts.suite.subset,
             synthesizer=synthesizer_identity(synthesizer),
+            limits=limit_notes(synthesizer, parts.suite.requests),
             config=config,
             judges=parts.judges,
             searching=parts.searching,

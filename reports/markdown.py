@@ -39,6 +39,7 @@ def render_markdown(summary: Summary, figure: str | None, section: TransferSecti
         title,
         escape_markdown(headline(summary)),
         escape_markdown(facts),
+        *map(escape_markdown, summary.limits),
         *(to_markdown(table) for table in tables if table is not None),
         *image,
         *_transfer(section),

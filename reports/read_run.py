@@ -44,6 +44,7 @@ def results_of(store: RunStore, manifest: Manifest, name: str) -> RunResults:
         name=name,
         suite=", ".join(filter(None, [manifest.suite, manifest.subset])),
         synthesizer=manifest.synthesizer,
+        limits=manifest.limits,
         strategy=_strategy(config),
         n=config.n if is_whole_pool(config) else 1,
         metrics=_judged_metrics(manifest, rule),

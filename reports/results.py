@@ -104,5 +104,7 @@ class RunResults:
     metrics: tuple[JudgedMetric, ...]
     """Held-out judges first, then what was selected on."""
     requests: tuple[RequestResult, ...]
+    limits: tuple[str, ...] = ()
+    """What the synthesizer did not do though the requests ask for it, in words."""
     run: Mapping[str, object]
     """run.json: resolved config, versions, checksums, host."""

@@ -139,6 +139,8 @@ class Summary:
     cluster_unit: str
     """What was resampled: `speaker`, `request` or both."""
     report: str | None
+    limits: tuple[str, ...] = ()
+    """What the synthesizer did not do though the requests ask for it, in words."""
 
     def as_json(self) -> dict[str, object]:
         """The machine-readable summary: only str, int, finite float, None, list and dict."""
@@ -148,6 +150,7 @@ class Summary:
             "n_expected": self.coverage.requests,
             "n_scored": self.coverage.scored,
             "n": self.n,
+            "limits": list(self.limits),
             "metrics": {metric.judged.key: _metric_json(metric) for metric in self.metrics},
             "best_at_k": {
                 metric.judged.key: {str(k): value for k, value in enumerate(metric.curves.selected, start=1)}
@@ -193,6 +196,7 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         clusters=bootstrap.n_clusters,
         cluster_unit=cluster_unit(results.requests),
         report=report_path,
+        limits=results.limits,
     )
 
 

@@ -101,6 +101,8 @@ class Manifest:
     config: RunConfig
     judges: tuple[str, ...]
     """Those of the config or the suite."""
+    limits: tuple[str, ...] = ()
+    """What the synthesizer did not do though the requests ask for it, in words."""
     searching: tuple[str, ...] = ()
     """Verifiers that take part in the search, by spec: the rule's and those of `then`."""
     added_judges: tuple[str, ...] = ()
@@ -127,6 +129,7 @@ class Manifest:
             "suite": self.suite,
             "subset": self.subset,
             "synthesizer": self.synthesizer,
+            "limits": list(self.limits),
             "config": as_dict(self.config),
             "judges": list(self.judges),
             "searching": list(self.searching),
@@ -204,6 +207,7 @@ def read_manifest(store: RunStore, name: str = "run.json") -> Manifest:
             suite=record["suite"],
             subset=record.get("subset", ""),
             synthesizer=record["synthesizer"],
+            limits=tuple(record.get("limits", ())),
             config=parse_config(record["config"]),
             judges=tuple(record["judges"]),
             searching=tuple(record.get("searching", ())),

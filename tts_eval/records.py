@@ -114,6 +114,7 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "search_judgements": cost.judgements,
         "search_spared_calls": cost.spared_calls,
         "search_spared_seconds": cost.spared_seconds,
+        "retries": cost.retries,
     }
 
 
@@ -137,6 +138,7 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
             judgements=row.get("search_judgements", 0),
             spared_calls=row.get("search_spared_calls", 0),
             spared_seconds=row.get("search_spared_seconds", 0.0),
+            retries=row.get("retries", 0),
         ),
         failure=row_failure(row),
     )

@@ -55,6 +55,15 @@ class FailureKind(StrEnum):
     """The verifier raised."""
 
 
+class Limit(StrEnum):
+    """What a synthesizer does not do though a job asks for it; its `limits` are a set of them, and reports say so."""
+
+    NO_CLONING = "no-cloning"
+    """The prompt's audio is ignored."""
+    NOT_REPRODUCIBLE = "not-reproducible"
+    """The seed decides nothing: the same job sounds different each time, by no chance of ours."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """One clip's problem, as a value."""
@@ -130,6 +139,8 @@ class Cost:
     """Model FLOPs; None where nobody counted them."""
     judgements: int = 0
     """Clips that a search asked its verifiers about, unfinished ones too."""
+    retries: int = 0
+    """Times that a request was sent to a server again."""
 
     def __add__(self, other: Cost) -> Cost:
         counted = [flops for flops in (self.flops, other.flops) if flops is not None]
@@ -142,6 +153,7 @@ class Cost:
             spared_seconds=self.spared_seconds + other.spared_seconds,
             flops=sum(counted) if counted else None,
             judgements=self.judgements + other.judgements,
+            retries=self.retries + other.retries,
         )
 
     def __sub__(self, earlier: Cost) -> Cost:
@@ -155,6 +167,7 @@ class Cost:
             spared_seconds=self.spared_seconds - earlier.spared_seconds,
             flops=None if self.flops is None else self.flops - (earlier.flops or 0.0),
             judgements=self.judgements - earlier.judgements,
+            retries=self.retries - earlier.retries,
         )
 
 
@@ -313,9 +326,15 @@ class StepSynthesizer(Synthesizer, Protocol):
 def as_step_synthesizer(synthesizer: Synthesizer) -> StepSynthesizer | None:
     """The synthesizer as one with steps; None where it has none.
 
-    The one place where a capability is asked for instead of declared.
+    Here and in `limits_of` alone is something asked for instead of declared.
     """
     return cast(StepSynthesizer, synthesizer) if hasattr(synthesizer, "begin") else None
+
+
+def limits_of(synthesizer: Synthesizer) -> frozenset[Limit]:
+    """What the synthesizer says that it does not do; nothing where it says nothing."""
+    limits: frozenset[Limit] = getattr(synthesizer, "limits", frozenset())
+    return limits
 
 
 class Verifier(Protocol):

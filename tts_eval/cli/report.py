@@ -49,6 +49,8 @@ def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_j
             console.print(to_rich(table))
             console.print()
     console.print(headline(summary), markup=False, highlight=False)
+    for limit in summary.limits:
+        console.print(limit, markup=False, highlight=False)
     console.print()
     console.print(f"report   {summary.report}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"results  {run / 'report' / 'results.parquet'}", markup=False, highlight=False, soft_wrap=True)

@@ -19,6 +19,7 @@ from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
+from tts_eval.limits import limit_notes
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.types import Candidate, FailureKind, FinishReason, Prompt, Request, Score
 from verifiers.requirements import load_verifiers, require_judgeable
@@ -124,6 +125,8 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
         config.strategy, sampling=sampling_of(config), run_seed=config.seed, then=then[0] if then else None
     )
     synthesizer = load_synthesizer(config.synth)
+    for note in limit_notes(synthesizer, [request]):
+        Console(stderr=True).print(f"warning: {note}", markup=False, highlight=False, soft_wrap=True)
     return next(iter(strategy.search([request], synthesizer, outcome, budget)))
 
 

@@ -31,6 +31,11 @@ synthesizers.add(
     "tts_eval.synthesizers.phrases:create",
     "another synthesizer, phrase by phrase, for searches that judge on the way; phrases:piper",
 )
+synthesizers.add(
+    "openai",
+    "tts_eval.synthesizers.openai.synthesizer:create",
+    "any server with /v1/audio/speech; openai:URL,model=NAME[,voice=NAME,format=...,send=seed+prompt,...]",
+)
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 

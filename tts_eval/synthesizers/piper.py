@@ -16,8 +16,6 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
@@ -31,7 +29,8 @@ from tts_eval.errors import ConfigError, MissingDependencyError, SynthesisError,
 from tts_eval.execution import available_cores
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.noise_stages import load_stages
-from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
+from tts_eval.synthesizers.side_by_side import side_by_side
+from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit
 
 HOP_SAMPLES = 256
 """Samples per frame of a Piper voice."""
@@ -62,6 +61,7 @@ class PiperSynthesizer:
     """One Piper voice."""
 
     name = "piper"
+    limits = frozenset({Limit.NO_CLONING})
 
     def __init__(self, voice: Path, *, speaker: str = "", threads: int | None = None) -> None:
         config_path = voice.with_name(f"{voice.name}.json")
@@ -88,20 +88,8 @@ class PiperSynthesizer:
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; several are made side by side, one thread each."""
-        started = time.perf_counter()
         phonemes = {text: self._phoneme_ids(text) for text in dict.fromkeys(job.request.text for job in jobs)}
-        with ThreadPoolExecutor(self._threads) as pool:
-            made = list(pool.map(lambda job: self._candidate(job, phonemes[job.request.text]), jobs))
-        # Threads overlap: give each candidate its share of the wall time, so that costs add up.
-        wall = time.perf_counter() - started
-        busy = sum(candidate.cost.generator_seconds for candidate in made) or 1.0
-        return [
-            replace(
-                candidate,
-                cost=replace(candidate.cost, generator_seconds=candidate.cost.generator_seconds * wall / busy),
-            )
-            for candidate in made
-        ]
+        return side_by_side(lambda job: self._candidate(job, phonemes[job.request.text]), jobs, self._threads)
 
     def _candidate(self, job: Job, sentences: Sequence[tuple[int, ...]]) -> Candidate:
         started = time.perf_counter()
