@@ -196,7 +196,7 @@ def cost_table(summary: Summary) -> Table:
           for name, seconds in summary.cost.judging_seconds.items()),
         *([("Verifier time that the cascade spared, estimated", seconds_text(cost.spared_seconds), ""),
            ("Clips it did not show to a verifier", f"{cost.spared_calls:,}", "")] if cost.spared_calls else []),
-        *([("Requests sent to the server again", f"{cost.retries:,}", "")] if cost.retries else []),
+        *([("Attempts that were made again", f"{cost.retries:,}", "")] if cost.retries else []),
         ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
         ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
     ]  # fmt: skip

@@ -32,3 +32,8 @@ def part_seed(seed: int, part: int) -> int:
     """Seed of one part of a candidate that is made in parts."""
     digest = hashlib.blake2b(f"{seed}\x1fpart\x1f{part}".encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big") >> 1
+
+
+def short_seed(seed: int) -> int:
+    """31 bits of a seed, for systems that keep seeds in signed 32-bit numbers."""
+    return seed % 2**31

@@ -140,7 +140,7 @@ class Cost:
     judgements: int = 0
     """Clips that a search asked its verifiers about, unfinished ones too."""
     retries: int = 0
-    """Times that a request was sent to a server again."""
+    """Attempts beyond the first: requests that were sent again, batches that were run again in parts."""
 
     def __add__(self, other: Cost) -> Cost:
         counted = [flops for flops in (self.flops, other.flops) if flops is not None]

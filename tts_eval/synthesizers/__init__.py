@@ -36,6 +36,11 @@ synthesizers.add(
     "tts_eval.synthesizers.openai.synthesizer:create",
     "any server with /v1/audio/speech; openai:URL,model=NAME[,voice=NAME,format=...,send=seed+prompt,...]",
 )
+synthesizers.add(
+    "command",
+    "tts_eval.synthesizers.command.synthesizer:create",
+    "any program that reads jobs and writes audio files; command:FILE.yaml",
+)
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 

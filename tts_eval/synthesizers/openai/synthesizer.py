@@ -20,15 +20,13 @@ from typing import Any
 
 from tts_eval.audio import AudioSource, Clip, encode_audio, load_clip
 from tts_eval.errors import AudioError
+from tts_eval.seeds import short_seed
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.openai.client import Answer, Client
 from tts_eval.synthesizers.openai.options import OpenAIOptions, parse_options
 from tts_eval.synthesizers.received import Received, decode_pcm, decode_received
 from tts_eval.synthesizers.side_by_side import side_by_side
 from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit
-
-SEEDS = 2**31
-"""Servers keep seeds in signed 32-bit numbers."""
 
 
 def create(argument: str) -> OpenAISynthesizer:
@@ -113,7 +111,7 @@ class OpenAISynthesizer:
         if self._options.voice:
             body["voice"] = self._options.voice
         offered = {
-            "seed": job.seed % SEEDS,
+            "seed": short_seed(job.seed),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,

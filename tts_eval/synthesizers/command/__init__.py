@@ -1,0 +1,1 @@
+"""Any program that reads jobs and writes audio files."""
