@@ -41,6 +41,11 @@ synthesizers.add(
     "tts_eval.synthesizers.command.synthesizer:create",
     "any program that reads jobs and writes audio files; command:FILE.yaml",
 )
+synthesizers.add(
+    "transformers",
+    "tts_eval.synthesizers.text_to_audio.synthesizer:create",
+    "VITS and MMS-TTS checkpoints; transformers:FOLDER_OR_HUB_NAME[@REVISION][,device=...,speaker=N]",
+)
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 

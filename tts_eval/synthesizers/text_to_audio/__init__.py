@@ -1,0 +1,1 @@
+"""The text-to-audio models that transformers carries."""
