@@ -15,6 +15,8 @@ def limit_notes(synthesizer: Synthesizer, requests: Sequence[Request]) -> tuple[
     if Limit.NO_CLONING in limits and prompted:
         count = f"the prompt audio of {prompted} of {len(requests)} requests" if len(requests) > 1 else "the prompt"
         notes.append(f"'{name}' does not clone here: it ignores {count}.")
+    if Limit.DETERMINISTIC in limits:
+        notes.append(f"'{name}' draws nothing: all candidates of a request are the same.")
     if Limit.NOT_REPRODUCIBLE in limits:
         notes.append(f"'{name}' is not reproducible: it is given no seed, so its candidates cannot be made again.")
     return tuple(notes)

@@ -60,6 +60,8 @@ class Limit(StrEnum):
 
     NO_CLONING = "no-cloning"
     """The prompt's audio is ignored."""
+    DETERMINISTIC = "deterministic"
+    """There is nothing to draw: all candidates of a request are the same."""
     NOT_REPRODUCIBLE = "not-reproducible"
     """The seed decides nothing: the same job sounds different each time, by no chance of ours."""
 

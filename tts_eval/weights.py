@@ -272,7 +272,7 @@ def locate(name: str) -> Path:
 
 def fingerprint(name: str) -> str:
     """Twelve hex digits that change with the weights: the digest of the pinned checksums."""
-    return _fingerprint(asset(name))
+    return fingerprint_of(asset(name))
 
 
 def fetch(name: str) -> Path:
@@ -311,10 +311,11 @@ def fetch_asset(wanted: Asset) -> Path:
 
 
 def _folder(wanted: Asset) -> Path:
-    return home() / "weights" / f"{wanted.name}-{_fingerprint(wanted)}"
+    return home() / "weights" / f"{wanted.name}-{fingerprint_of(wanted)}"
 
 
-def _fingerprint(wanted: Asset) -> str:
+def fingerprint_of(wanted: Asset) -> str:
+    """`fingerprint` for an asset of one's own."""
     joined = "\n".join(f"{file} {digest}" for file, digest in sorted(wanted.sha256.items()))
     return hashlib.sha256(joined.encode()).hexdigest()[:12]
 

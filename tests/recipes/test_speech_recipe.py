@@ -9,10 +9,11 @@ import soundfile
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, DataError, RunLockedError
 from tts_eval.phonemes import phonemize
-from tts_eval.recipes import kokoro, speech
+from tts_eval.recipes import speech
 from tts_eval.recipes.corpus import HELD_OUT_SPEAKERS, is_held_out, read_corpus
 from tts_eval.recipes.speech import make, plan, words_of
 from tts_eval.recipes.speech_folder import SpeechFolder, read_metadata, trim
+from tts_eval.synthesizers import kokoro_model
 
 TEXTS = [f"There were {number} ships in the harbour on that morning." for number in range(60)]
 VOICES = ("low", "high")
@@ -103,7 +104,7 @@ def test_held_out_and_unknown_voices_are_refused_together(tmp_path, capsys):
 
 
 def test_kokoro_trains_with_24_voices():
-    assert len(set(kokoro.VOICES) - HELD_OUT_SPEAKERS) == 24
+    assert len(set(kokoro_model.VOICES) - HELD_OUT_SPEAKERS) == 24
 
 
 # What is written
@@ -259,10 +260,10 @@ def test_the_command_says_when_the_texts_end(tmp_path, fake_engine, capsys):
 def test_a_voice_pack_that_is_missing_or_cut_is_named(tmp_path):
     pack = tmp_path / "af_sky.bin"
     with pytest.raises(ConfigError, match="npm pack"):
-        kokoro.Kokoro(tmp_path, ["af_sky"], threads=1)
+        kokoro_model.Kokoro(tmp_path, ["af_sky"], threads=1)
     pack.write_bytes(b"0" * 1000)
     with pytest.raises(ConfigError, match=re.escape(str(pack))):
-        kokoro.Kokoro(tmp_path, ["af_sky"], threads=1)
+        kokoro_model.Kokoro(tmp_path, ["af_sky"], threads=1)
 
 
 # Phonemes

@@ -33,8 +33,8 @@ from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, DataError, SynthesisError, TTSEvalError
 from tts_eval.phonemes import phonemize
 from tts_eval.recipes.corpus import HELD_OUT_SPEAKERS, is_held_out
-from tts_eval.recipes.kokoro import VOICES, Kokoro
 from tts_eval.recipes.speech_folder import SpeechFolder, read_metadata, trim
+from tts_eval.synthesizers.kokoro_model import VOICES, Kokoro
 from tts_eval.synthesizers.piper import EMBEDDED, PiperSynthesizer
 from tts_eval.types import Job, Request, Sampling
 

