@@ -72,6 +72,20 @@ def download_checkpoint(source: Source, purpose: str, others: Sequence[str] = ()
     return download(source, purpose, [*SETTINGS, *PICKLES])
 
 
+def local_or_hub(source: Source, purpose: str, others: Sequence[str] = ()) -> Path:
+    """The source where it is a folder; else its checkpoint from the hub, with the files `others` beside it.
+
+    Raises:
+        WeightsError, MissingDependencyError: as `download`.
+    """
+    folder = Path(source.name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if others:
+        download(source, purpose, others)
+    return download_checkpoint(source, purpose)
+
+
 def has_files(folder: Path, patterns: Sequence[str]) -> bool:
     """Whether the folder has a file that matches one of the patterns."""
     return any(path for pattern in patterns for path in folder.glob(pattern))

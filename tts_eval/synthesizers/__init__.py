@@ -49,7 +49,7 @@ synthesizers.add(
 synthesizers.add(
     "transformers",
     "tts_eval.synthesizers.text_to_audio.synthesizer:create",
-    "VITS and MMS-TTS checkpoints; transformers:FOLDER_OR_HUB_NAME[@REVISION][,device=...,speaker=N]",
+    "VITS, MMS-TTS and SpeechT5; transformers:FOLDER_OR_HUB_NAME[@REVISION][,device=...,speaker=N,voice=FILE.npy]",
 )
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")

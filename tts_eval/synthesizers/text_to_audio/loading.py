@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tts_eval.devices import choose_device
 from tts_eval.errors import MissingDependencyError, TTSEvalError, WeightsError
-from tts_eval.hub import checkpoint_fingerprint, download_checkpoint, quiet_transformers
+from tts_eval.hub import checkpoint_fingerprint, local_or_hub, quiet_transformers
 from tts_eval.synthesizers.text_to_audio.options import VoiceOptions
 from tts_eval.synthesizers.text_to_audio.voice import Voice
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     import torch
 
 PURPOSE = "text-to-audio model"
-VOICES = {"vits": "tts_eval.synthesizers.text_to_audio.vits:VitsVoice"}
+TOKENIZERS = ("*.model",)
+"""Files of checkpoints beside settings and weights."""
+VOICES = {
+    "speecht5": "tts_eval.synthesizers.text_to_audio.speecht5:SpeechT5Voice",
+    "vits": "tts_eval.synthesizers.text_to_audio.vits:VitsVoice",
+}
 """`model_type` of config.json -> who speaks with it."""
 
 
@@ -44,7 +49,7 @@ def load(options: VoiceOptions) -> Loaded:
             "transformers", "The synthesizer 'transformers'", "tts-eval-harness[transformers]"
         ) from error
     device = choose_device(options.device)
-    folder = _folder(options)
+    folder = local_or_hub(options.source, PURPOSE, TOKENIZERS)
     kind = _model_type(folder)
     if kind not in VOICES:
         raise WeightsError(f"{folder} is of type '{kind}'; expected a model of type {' or '.join(sorted(VOICES))}.")
@@ -56,15 +61,8 @@ def load(options: VoiceOptions) -> Loaded:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder} cannot be loaded as a {PURPOSE} of type '{kind}': {error}") from error
-    label = folder.name if options.source.name == str(folder) else options.source.name.rstrip("/")
+    label = options.source.name if options.source.is_hub_name else folder.name
     return Loaded(voice, device, f"{label}@{checkpoint_fingerprint(folder)}{voice.identity}+{device.type}")
-
-
-def _folder(options: VoiceOptions) -> Path:
-    folder = Path(options.source.name).expanduser()
-    if folder.is_dir():
-        return folder.resolve()
-    return download_checkpoint(options.source, PURPOSE)
 
 
 def _model_type(folder: Path) -> str:

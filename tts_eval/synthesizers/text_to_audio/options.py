@@ -1,7 +1,7 @@
 """What stands after `transformers:`: FOLDER_OR_HUB_NAME[@REVISION][,KEY=VALUE ...].
 
 Keys: `device` (cpu, cuda, cuda:1; default cuda where there is one), `speaker` (number of a speaker, for a VITS
-that has several; default 0).
+that has several; default 0), `voice` and `vocoder` (of SpeechT5; see `speecht5`).
 """
 
 from __future__ import annotations
@@ -25,11 +25,15 @@ class VoiceOptions:
     source: Source
     device: str = ""
     speaker: int | None = None
+    voice: str = ""
+    vocoder: Source | None = None
 
 
 _KEYS: dict[str, tuple[Callable[[str], bool], str]] = {
     "device": (lambda value: bool(re.fullmatch(DEVICES, value)), "expected cpu, cuda or cuda:NUMBER"),
     "speaker": (str.isdigit, "expected the number of a speaker, from 0"),
+    "voice": (bool, "expected a .npy file"),
+    "vocoder": (bool, "expected a folder or hub name"),
 }
 
 
@@ -57,4 +61,6 @@ def parse_options(argument: str) -> VoiceOptions:
         source=Source.parse(source),
         device=values.get("device", ""),
         speaker=int(values["speaker"]) if "speaker" in values else None,
+        voice=values.get("voice", ""),
+        vocoder=Source.parse(values["vocoder"]) if "vocoder" in values else None,
     )

@@ -1,4 +1,4 @@
-"""What a model of transformers must do to speak here, and the model types that can.
+"""What a model of transformers must do to speak here.
 
 A new one is a class with these three names in a module of its own, and a line in `loading.VOICES`.
 """

@@ -162,7 +162,7 @@ def test_folders_without_a_usable_model_are_refused(tmp_path):
     with pytest.raises(WeightsError, match=r"config\.json"):
         load_synthesizer(f"transformers:{tmp_path},device=cpu")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(WeightsError, match="of type 'bert'; expected a model of type vits"):
+    with pytest.raises(WeightsError, match="of type 'bert'; expected a model of type speecht5 or vits"):
         load_synthesizer(f"transformers:{tmp_path},device=cpu")
     (tmp_path / "config.json").write_text('{"model_type": "vits"}')
     with pytest.raises(WeightsError, match="cannot be loaded"):
