@@ -32,6 +32,7 @@ _EXPORTS = {
     "load_suite": "benchmarks.suite",
     "load_synthesizer": "tts_eval.synthesizers",
     "load_verifier": "verifiers",
+    "Limit": "tts_eval.types",
     "Metric": "tts_eval.types",
     "OutcomeVerifier": "search.outcome",
     "load_rule": "search.rule_text",
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
         Generation,
         Item,
         Job,
+        Limit,
         Metric,
         Prompt,
         Request,
@@ -98,11 +100,11 @@ if TYPE_CHECKING:
 
 __all__ = [  # noqa: RUF022 - sorted without regard to case, as a reader looks names up
     "AudioError", "BestOfN", "Budget", "Candidate", "Clip", "ConfigError", "Cost", "DataError", "Failure",
-    "FailureKind", "FinishReason", "Generation", "Item", "Job", "Judgement", "load_protocol", "load_rule", "load_suite",
-    "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt", "read_audio",
-    "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items", "StepSynthesizer",
-    "StoreError",
-    "Strategy", "Suite", "Synthesizer", "transfer_of", "TTSEvalError", "Verifier", "write_audio", "write_report",
+    "FailureKind", "FinishReason", "Generation", "Item", "Job", "Judgement", "Limit", "load_protocol", "load_rule",
+    "load_suite", "load_synthesizer", "load_verifier", "Metric", "OutcomeVerifier", "parse_rule", "Prompt",
+    "read_audio", "read_run", "Request", "results_frame", "run", "RunConfig", "Sampling", "Score", "score_items",
+    "StepSynthesizer", "StoreError", "Strategy", "Suite", "Synthesizer", "transfer_of", "TTSEvalError", "Verifier",
+    "write_audio", "write_report",
 ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ class Limit(StrEnum):
     DETERMINISTIC = "deterministic"
     """There is nothing to draw: all candidates of a request are the same."""
     NOT_REPRODUCIBLE = "not-reproducible"
-    """The seed decides nothing: the same job sounds different each time, by no chance of ours."""
+    """The seed decides nothing: the same job sounds different each time."""
 
 
 @dataclass(frozen=True, slots=True)

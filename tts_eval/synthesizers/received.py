@@ -43,7 +43,7 @@ def decode_received(content: bytes, longest_seconds: float) -> Received:
             if len(samples) < min(file.frames, limit + 1):
                 raise AudioError(f"the audio ends after {len(samples)} of {file.frames} samples: it was cut on the way")
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
-        raise AudioError(f"expected audio, got {len(content)} bytes that begin with {content[:40]!r}") from error
+        raise AudioError(f"expected audio, got {len(content)} bytes that are none") from error
     return _cut(samples, rate, limit)
 
 

@@ -28,7 +28,7 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 """Seconds."""
 CONNECT_SECONDS = 10.0
 EXCERPT = 300
-"""Bytes of a refusal that are quoted."""
+"""Characters of a refusal that are quoted."""
 
 
 class Answer(NamedTuple):
@@ -106,7 +106,7 @@ class Client:
 
     def excerpt(self, content: bytes) -> str:
         """The beginning of what the server said, without the key."""
-        return self._safe(" ".join(content[:EXCERPT].decode("utf-8", "replace").split()))
+        return " ".join(self._safe(content.decode("utf-8", "replace")).split())[:EXCERPT]
 
     def _attempt(self, body: Mapping[str, Any]) -> Answer | Refusal:
         import httpx2

@@ -205,7 +205,7 @@ def test_what_the_program_cannot_do_is_said(program):
         ({"timeout": 0}, "positive number of seconds"),
         ({"revision": 1.5}, "a text in quotes"),
         ({"clones": "yes"}, "true or false"),
-        ({"timeuot": 5}, "Did you mean 'timeout'"),
+        ({"time_out": 5}, "Did you mean 'timeout'"),
     ],
 )
 def test_what_is_wrong_with_a_config_is_said(program, settings, problem):
