@@ -167,7 +167,7 @@ def test_cost_adds_up() -> None:
 def test_json_has_exactly_what_was_agreed() -> None:
     document = summarise(make_results(), report_path="runs/demo/report/report.html").as_json()
     assert list(document) == [
-        "run", "suite", "n_expected", "n_scored", "n", "metrics", "best_at_k", "cost", "report",
+        "run", "suite", "n_expected", "n_scored", "n", "limits", "metrics", "best_at_k", "cost", "report",
     ]  # fmt: skip
     assert (document["n_expected"], document["n_scored"], document["n"]) == (12, 11, 4)
     assert document["report"] == "runs/demo/report/report.html"
