@@ -61,7 +61,7 @@ def load(options: VoiceOptions) -> Loaded:
         raise
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"{folder} cannot be loaded as a {PURPOSE} of type '{kind}': {error}") from error
-    label = options.source.name if options.source.is_hub_name else folder.name
+    label = folder.name if Path(options.source.name).expanduser().is_dir() else options.source.name
     return Loaded(voice, device, f"{label}@{checkpoint_fingerprint(folder)}{voice.identity}+{device.type}")
 
 
