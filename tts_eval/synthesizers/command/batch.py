@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from tts_eval.audio import AudioSource, Clip, write_audio
+from tts_eval.audio import AudioSource, load_clip, write_audio
 from tts_eval.errors import SynthesisError
 from tts_eval.seeds import short_seed
 from tts_eval.synthesizers.command.config import CommandConfig
@@ -80,18 +80,19 @@ def _run(config: CommandConfig, arguments: Sequence[str], log: BinaryIO) -> str:
 
 
 class _Prompts:
-    """Prompts as paths; those in memory are written once each."""
+    """Prompts as paths; those in memory, and beginnings of files, are written once each."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def path(self, source: AudioSource | None) -> str | None:
-        if not isinstance(source, Clip):
+        if source is None or isinstance(source, Path):
             return None if source is None else str(source.absolute())
-        path = self._folder / f"{source.sha256[:16]}.wav"
+        clip = load_clip(source)
+        path = self._folder / f"{clip.sha256[:16]}.wav"
         if not path.exists():
             self._folder.mkdir(exist_ok=True)
-            write_audio(path, source)
+            write_audio(path, clip)
         return str(path)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tts_eval.audio import Clip
+from tts_eval.audio import Clip, Excerpt, write_audio
 from tts_eval.errors import ConfigError
 from tts_eval.limits import limit_notes
 from tts_eval.synthesizers import load_synthesizer
@@ -101,6 +101,17 @@ def test_the_program_is_told_everything_about_a_job(program, make_jobs, monkeypa
     }  # fmt: skip
     assert reference.name.endswith(".wav")
     assert not out.parent.parent.exists(), "the temporary folder is gone"
+
+
+def test_a_prompt_that_is_the_beginning_of_a_file_is_written_as_one(program, make_jobs, tmp_path):
+    path = program()
+    whole = tmp_path / "voice.wav"
+    write_audio(whole, Clip(np.full(8000, 0.5), 8000))
+    prompted = request("x", prompt=Prompt(audio=Excerpt(whole, 0.25)))
+    load_synthesizer(f"command:{path}").generate(make_jobs([prompted], 1))
+    (run,) = journal(path)
+    assert Path(run["jobs"][0]["prompt"]) != whole
+    assert run["jobs"][0]["prompt"].endswith(".wav")
 
 
 def test_a_prompt_that_is_a_file_is_named_as_it_is(program, make_jobs, tmp_path):
