@@ -76,7 +76,9 @@ class Emotions:
 
 
 def tone(pitch: float, seconds: float = 0.5, rate: int = RATE) -> Clip:
-    return Clip(0.3 * np.sin(2 * np.pi * pitch * np.arange(int(seconds * rate)) / rate), rate)
+    """It swells and fades, as a voice does: a steady tone is silence."""
+    time = np.arange(int(seconds * rate)) / rate
+    return Clip(0.3 * np.sin(2 * np.pi * 4 * time) * np.sin(2 * np.pi * pitch * time), rate)
 
 
 @pytest.fixture
