@@ -97,6 +97,8 @@ class RoundSearch:
         if left < mean / 2:
             return 0
         worst = max(mean, *(budget.share(candidate.cost) for candidate in pool.candidates))
+        if worst == 0.0:  # all of them failed before they cost anything: the price is not known yet
+            return 1
         return min(number, max(int(left / worst / 2), 1))  # half of it: the next ones may cost more
 
     def _job(self, request: Request, index: int) -> Job:

@@ -13,7 +13,8 @@ from search.rejection import Rejection
 from search.rule_text import parse_rule
 from tts_eval.errors import ConfigError
 from tts_eval.scales import Scale
-from tts_eval.types import Request
+from tts_eval.synthesizers.failed import failed_candidate
+from tts_eval.types import FailureKind, Request
 
 REQUESTS = [Request(id=f"r{i}", text="one two three") for i in range(4)]
 
@@ -89,6 +90,29 @@ def test_budgets_are_met_to_the_nearest_candidate(strategy, limit):
     for result in hunt(strategy, n=64, tokens=limit):
         assert len(result.candidates) == max(1, round(limit / 12))
         assert result.cost.tokens == 12 * len(result.candidates)
+
+
+class Stumbling(Planted):
+    """Fails the first candidates of every request, before they cost anything."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def generate(self, jobs):
+        made = iter(super().generate([job for job in jobs if job.index >= self.failures]))
+        return [
+            next(made) if job.index >= self.failures else failed_candidate(job, FailureKind.SYNTHESIS, "stumbled")
+            for job in jobs
+        ]
+
+
+@pytest.mark.parametrize("failures", [1, 3, 64])
+def test_candidates_that_fail_for_free_do_not_end_a_budget(failures):
+    """Under 50 tokens four candidates of 12 are paid for, beside those that cost nothing."""
+    for result in hunt(BestOfN(sampling=SAMPLING), n=64, synthesizer=Stumbling(failures), tokens=50):
+        assert len(result.candidates) == min(64, failures + 4)
+        assert result.cost.tokens == (48 if failures < 64 else 0)
 
 
 def test_a_budget_in_seconds_counts_the_verifier():
