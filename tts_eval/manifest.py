@@ -235,7 +235,9 @@ def read_requests(store: RunStore) -> tuple[RequestRecord, ...]:
     """
     path = store.folder / "requests.jsonl"
     try:
-        return tuple(_request_from_json(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
+        # Not splitlines: texts may hold line separators that JSON leaves as they are (U+2028, U+0085).
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        return tuple(_request_from_json(json.loads(line)) for line in lines)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{path} cannot be read ({error!r}). Run 'tts-eval run' on the folder again.") from error
 

@@ -54,6 +54,14 @@ def test_a_run_has_every_candidate_with_every_score(tmp_path: Path):
     assert best["chosen"].all()
 
 
+def test_texts_may_hold_any_line_separator(tmp_path: Path, monkeypatch):
+    text = "one\u2028two\u2029three\u0085four\x0bfive\nsix\r\nseven"
+    suite = Suite(name="separated@1", requests=(Request(id="r", text=text),), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(CONFIG, tmp_path)
+    assert [request.text for request in read_run(tmp_path).requests] == [text]
+
+
 def test_running_again_changes_nothing(tmp_path: Path):
     run(CONFIG, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
