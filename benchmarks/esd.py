@@ -17,7 +17,16 @@ import re
 from pathlib import Path
 
 from benchmarks.emotional import EMOTION_JUDGES, ActedClip, acted_request
-from benchmarks.layout import data_root, decode, is_file, raise_problems, require_data_dir, suite_name, wrong_language
+from benchmarks.layout import (
+    data_root,
+    decode,
+    is_file,
+    lines_of,
+    raise_problems,
+    require_data_dir,
+    suite_name,
+    wrong_language,
+)
 from benchmarks.suite import Suite
 from tts_eval.errors import ConfigError
 
@@ -71,7 +80,7 @@ def _read_transcripts(path: Path, problems: list[str]) -> dict[str, list[str]]:
     lost that way is named where it is needed.
     """
     try:
-        lines = decode(path.read_bytes()).splitlines()
+        lines = lines_of(decode(path.read_bytes()))
     except OSError as error:
         problems.append(f"{path} cannot be read ({error.strerror}); expected lines of 'ID text label'")
         return {}

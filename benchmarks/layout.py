@@ -1,7 +1,8 @@
 """What readers of data folders share: problems are collected, and named together before anything runs.
 
 Nothing here knows a corpus. `data_root` finds the folder that was meant when --data-dir is a level off; `inside`
-keeps paths of a list in their folder; `decode` reads old encodings; `suite_name` marks a part of a corpus as one.
+keeps paths of a list in their folder; `decode` and `lines_of` read text of any system; `suite_name` marks a part of a
+corpus as one.
 """
 
 from __future__ import annotations
@@ -130,6 +131,11 @@ def decode(content: bytes) -> str:
     latin = sum(mark.isascii() and mark.isalpha() for mark in chinese)
     characters = len(_HAN.findall(chinese))
     return chinese if characters == 0 or characters > latin / 4 else content.decode("cp1252", errors="replace")
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a file, whatever system wrote it; other separators (U+2028, U+0085) are part of a text."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def wrong_language(requests: Sequence[Request], language: str, advice: str) -> list[str]:

@@ -23,7 +23,16 @@ from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from benchmarks.layout import audio_seconds, data_root, decode, is_file, raise_problems, require_data_dir, suite_name
+from benchmarks.layout import (
+    audio_seconds,
+    data_root,
+    decode,
+    is_file,
+    lines_of,
+    raise_problems,
+    require_data_dir,
+    suite_name,
+)
 from benchmarks.suite import Suite
 from tts_eval.audio import Excerpt
 from tts_eval.errors import ConfigError
@@ -86,7 +95,7 @@ def _only_subset(data_dir: Path) -> str:
 def _read_chapter(transcript: Path, problems: list[str]) -> list[Request]:
     requests = []
     seen: set[str] = set()
-    for number, line in enumerate(decode(transcript.read_bytes()).splitlines(), start=1):
+    for number, line in enumerate(lines_of(decode(transcript.read_bytes())), start=1):
         where = f"{transcript.name}:{number}"
         utterance, _, text = line.strip().partition(" ")
         if not utterance:

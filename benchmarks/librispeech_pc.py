@@ -14,7 +14,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.layout import data_root, decode, inside, is_file, raise_problems, require_data_dir, suite_name
+from benchmarks.layout import (
+    data_root,
+    decode,
+    inside,
+    is_file,
+    lines_of,
+    raise_problems,
+    require_data_dir,
+    suite_name,
+)
 from benchmarks.librispeech import LONGEST_SECONDS, SHORTEST_SECONDS
 from benchmarks.suite import Suite
 from tts_eval.errors import DataError
@@ -36,6 +45,8 @@ def load_librispeech_pc(*, argument: str, data_dir: Path | None) -> Suite:
     data_dir = require_data_dir("librispeech-pc", data_dir, f"{LIST} and test-clean")
     folder = data_root(data_dir, [argument or LIST], f"the list {argument or LIST}")
     path = inside(folder, argument or LIST, "--suite")
+    if not is_file(path):
+        raise DataError(f"{path} is a folder; expected a list, as librispeech-pc:LIST or without an argument {LIST}.")
     audio = next((folder / name for name in ("test-clean", "LibriSpeech/test-clean") if (folder / name).is_dir()), None)
     if audio is None:
         raise DataError(
@@ -55,7 +66,7 @@ def load_librispeech_pc(*, argument: str, data_dir: Path | None) -> Suite:
 def read_pairs(path: Path, audio: Path, problems: list[str]) -> tuple[Request, ...]:
     """The pairs of a list as requests; what is wrong with rows and their audio joins `problems`."""
     requests: dict[str, Request] = {}
-    for number, line in enumerate(decode(path.read_bytes()).splitlines(), start=1):
+    for number, line in enumerate(lines_of(decode(path.read_bytes())), start=1):
         if line.strip():
             where = f"{path.name}:{number}"
             try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from benchmarks.layout import inside, raise_problems
+from benchmarks.layout import inside, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.audio import AUDIO_SUFFIXES
 from tts_eval.errors import ConfigError, DataError
@@ -53,7 +53,7 @@ def read_meta_list(path: Path, problems: list[str], language: str = "en") -> tup
         DataError: the file cannot be read at all.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        lines = lines_of(path.read_bytes().decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as a list of requests: {error}. Expected a file in UTF-8.") from error
     requests: dict[str, Request] = {}

@@ -17,11 +17,12 @@ import csv
 import difflib
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks.layout import inside, is_file, raise_problems
+from benchmarks.layout import inside, is_file, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.emotions import emotion_name
 from tts_eval.errors import ConfigError, DataError
@@ -30,6 +31,8 @@ from tts_eval.types import Prompt, Request
 
 KEYS = ("id", "text", "language", "prompt", "prompt_text", "style", "ground_truth", "group", "speaker", "emotion")
 READERS = (".csv", ".tsv", ".jsonl", ".parquet")
+BEYOND = "\0"
+"""Stands for the column of cells that no column is for; no file can have one of this name."""
 Row: TypeAlias = Mapping[str, object]
 
 
@@ -48,7 +51,7 @@ def load_table(*, argument: str, data_dir: Path | None) -> Suite:
         settings, KEYS, f"table:{argument}", lambda _, value: "" if value else "expected a column"
     )
     rows = _read(path)
-    columns = list(dict.fromkeys(column for row in rows for column in row))
+    columns = list(dict.fromkeys(column for row in rows for column in row if column != BEYOND))
     chosen = {key: mapping.get(key, key) for key in KEYS if key in mapping or key in columns}
     _check_columns(path, chosen, columns)
     problems: list[str] = []
@@ -56,6 +59,8 @@ def load_table(*, argument: str, data_dir: Path | None) -> Suite:
     for number, row in enumerate(rows, start=1):
         where = f"{path.name}, row {number}"
         try:
+            if BEYOND in row:
+                raise DataError(f"{where}: more cells than columns; is there a text with a separator, without quotes?")
             request = _request(
                 {key: _text(row.get(column), where) for key, column in chosen.items()}, path.parent, number, where
             )
@@ -86,10 +91,10 @@ def _read(path: Path) -> list[Row]:
                 is_tabbed = path.suffix.lower() == ".tsv"  # by custom without quotes
                 with path.open(encoding="utf-8-sig", newline="") as stream:
                     if is_tabbed:
-                        return list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-                    return list(csv.DictReader(stream))
+                        return list(csv.DictReader(stream, restkey=BEYOND, delimiter="\t", quoting=csv.QUOTE_NONE))
+                    return list(csv.DictReader(stream, restkey=BEYOND))
             case ".jsonl":
-                lines = path.read_text(encoding="utf-8-sig").splitlines()
+                lines = lines_of(path.read_text(encoding="utf-8-sig"))
                 rows = [json.loads(line) for line in lines if line.strip()]
                 if not all(isinstance(row, dict) for row in rows):
                     raise ValueError("a line is no JSON object")
@@ -116,8 +121,10 @@ def _check_columns(path: Path, chosen: Mapping[str, str], columns: list[str]) ->
 
 
 def _text(value: object, where: str) -> str:
-    if value is None or isinstance(value, str | int | float):
-        return "" if value is None else str(value).strip()
+    if value is None or (isinstance(value, float) and math.isnan(value)):  # how pandas writes an empty cell
+        return ""
+    if isinstance(value, str | int | float):
+        return str(value).strip()
     raise DataError(f"{where}: expected plain text, found a {type(value).__name__}; write audio to files first")
 
 

@@ -71,6 +71,9 @@ def test_what_is_missing_is_named(tmp_path: Path):
     (tmp_path / LIST).write_text("\t".join(GOOD))
     with pytest.raises(DataError, match="prepare librispeech --data-dir"):
         load_suite("librispeech-pc", data_dir=tmp_path)
+    (tmp_path / "test-clean").mkdir()
+    with pytest.raises(DataError, match="is a folder; expected a list"):
+        load_suite("librispeech-pc:test-clean", data_dir=tmp_path)
 
 
 def test_the_published_list_is_read(data: Path, tmp_path: Path):

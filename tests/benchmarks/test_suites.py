@@ -96,6 +96,14 @@ def test_the_short_forms_of_a_list(tmp_path: Path):
     assert (second.prompt.audio, second.prompt.transcript) == (tmp_path / "p/b.wav", None)
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_lines_of_a_list_end_as_any_system_ends_them_and_nowhere_else(tmp_path: Path, newline):
+    text = newline.join(["a|say\u2028this", "", "b|say\u0085that", ""])
+    (tmp_path / "meta.lst").write_bytes(text.encode())
+    requests = load_suite("list", data_dir=tmp_path).requests
+    assert [request.text for request in requests] == ["say\u2028this", "say\u0085that"]
+
+
 def test_a_list_names_every_bad_row(tmp_path: Path):
     path = write_list(
         tmp_path,

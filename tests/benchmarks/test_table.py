@@ -98,6 +98,30 @@ def test_bad_rows_are_named_together(tmp_path: Path):
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize(("kind", "separator"), [("csv", ","), ("tsv", "\t")])
+def test_a_text_that_is_cut_at_a_separator_is_named_and_not_said(tmp_path: Path, kind, separator):
+    rows = [["id", "text"], ["a", "Hello."], ["b", "Hello", " world."]]
+    (tmp_path / f"corpus.{kind}").write_text("\n".join(separator.join(row) for row in rows))
+    with pytest.raises(DataError, match="row 2: more cells than columns"):
+        load_suite(f"table:corpus.{kind}", data_dir=tmp_path)
+    with pytest.raises(DataError, match=r"has the columns id, text:\nNo column 'texd' for text. Did you mean"):
+        load_suite(f"table:corpus.{kind},text=texd", data_dir=tmp_path)
+
+
+def test_an_empty_cell_of_pandas_is_empty(tmp_path: Path):
+    rows = [{"text": "one", "speaker": 1.5, "prompt": float("nan")}, {"text": "two", "speaker": float("nan")}]
+    for kind in ("jsonl", "parquet"):
+        suite = load_suite(f"table:{write_table(tmp_path, kind, rows)}", data_dir=tmp_path)
+        assert [(request.speaker, request.prompt) for request in suite.requests] == [("1.5", None), ("", None)]
+
+
+def test_a_text_may_hold_any_line_separator(tmp_path: Path):
+    text = "one\u2028two\u0085three\nfour"
+    for kind in ("csv", "jsonl"):
+        (request,) = load_suite(f"table:{write_table(tmp_path, kind, [{'text': text}])}", data_dir=tmp_path).requests
+        assert request.text == text
+
+
 @pytest.mark.parametrize(
     ("spec", "error", "message"),
     [
