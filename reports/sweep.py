@@ -249,16 +249,24 @@ def _see(results: RunResults, manifest: Manifest) -> _Seen:
 
 def _search_cost(results: RunResults, manifest: Manifest) -> Cost:
     """What the search cost in all, without judges that only report."""
-    is_whole = is_whole_pool(manifest.config)
-    searching = manifest.searching if manifest.config.n > 1 else ()
     total = Cost()
     for candidate in (candidate for request in results.requests for candidate in request.candidates):
         judged = sum(score.seconds for score in candidate.scores.values())
-        search = Cost(verifier_seconds=-judged)  # the reader added all verifiers' time; a search knows its own
-        if is_whole:
-            asked = [candidate.scores[spec] for spec in searching if spec in candidate.scores]
-            search += Cost(verifier_seconds=sum(score.seconds for score in asked), judgements=int(bool(asked)))
-        total += candidate.cost + search
+        total += candidate.cost + Cost(verifier_seconds=-judged)  # the reader added all of them; a search knows its own
+    is_chosen_from = is_whole_pool(manifest.config) and manifest.config.n > 1
+    return total + _selection_cost(results, manifest) if is_chosen_from else total
+
+
+def _selection_cost(results: RunResults, manifest: Manifest) -> Cost:
+    """What the rule asked of whole pools: of a cascade each verifier what it was shown, whoever else heard more."""
+    rule = parse_rule(manifest.config.verifier).with_scales(manifest.scales)
+    metrics = {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers}
+    total = Cost()
+    for request in results.requests:
+        pool = [candidate.scores for candidate in request.candidates]
+        for scores, verdict in zip(pool, rule.judge(pool, metrics), strict=True):
+            asked = [scores[spec].seconds for spec in rule.shown_to(verdict) if spec in scores]
+            total += Cost(verifier_seconds=sum(asked), judgements=int(bool(asked)))
     return total
 
 

@@ -125,6 +125,10 @@ class Rule:
             left = left if stage.keep is None else min(stage.keep, left)
         return 0
 
+    def shown_to(self, verdict: Verdict) -> tuple[str, ...]:
+        """Specs of the verifiers that hear a candidate with this verdict, each once."""
+        return tuple(dict.fromkeys(spec for stage in self.stages[: verdict.stage + 1] for spec in stage.verifiers))
+
     def judge(self, pool: PoolScores, metrics: Metrics) -> list[Verdict]:
         """One verdict per candidate of one pool, in order.
 

@@ -23,6 +23,7 @@ from tts_eval.cli.sweep import exit_code
 from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
 from tts_eval.types import Request
+from verifiers.fake import FakeVerifier
 
 BASE = {"synth": "fake", "limit": 8, "judge": ["fake:2", "guards"], "verifier": "fake"}
 CELLS = [
@@ -92,6 +93,19 @@ def test_costs_are_those_of_the_search_alone(summary, alone):
     everything = sum(c.cost.verifier_seconds for r in manifest.requests for c in r.candidates) / 8
     pool = next(cell for cell in summary.cells if cell.row == "pool")
     assert 0 < pool.cost.verifier_seconds < 0.6 * everything  # of three verifiers one selects
+
+
+def test_a_cascade_costs_what_it_asked_whoever_else_heard_the_same_pool(tmp_path: Path, monkeypatch):
+    """Each clip takes each verifier a second: 6 by the cheap one and 2 by the costly one, which also judges all 6."""
+    score = FakeVerifier.score
+    monkeypatch.setattr(
+        FakeVerifier, "score", lambda self, items: [replace(one, seconds=1.0) for one in score(self, items)]
+    )
+    cells = [{"name": "cascade", "verifier": "cascade(2 of fake, fake:2)"}, {"name": "all", "verifier": "fake:2"}]
+    run_sweep(parse_grid(BASE | {"n": 6, "cells": cells}), tmp_path)
+    cascade, everything = summarise_sweep(tmp_path).cells
+    assert (cascade.cost.verifier_seconds, cascade.cost.verifier_calls) == (6 + 2, 6)
+    assert (everything.cost.verifier_seconds, everything.cost.verifier_calls) == (6, 6)
 
 
 def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone):
