@@ -268,8 +268,8 @@ def to_markdown(table: Table) -> str:
     header = "| " + " | ".join(escape_markdown(column.title) for column in table.columns) + " |"
     rule = "| " + " | ".join("---:" if column.numeric else "---" for column in table.columns) + " |"
     rows = ["| " + " | ".join(_markdown_cell(cell) for cell in row) + " |" for row in table.rows]
-    notes = [f"\n{note}" for note in table.notes]
-    return "\n".join([f"## {table.caption}", "", header, rule, *rows, *notes])
+    notes = [f"\n{escape_markdown(note)}" for note in table.notes]
+    return "\n".join([f"## {escape_markdown(table.caption)}", "", header, rule, *rows, *notes])
 
 
 def to_rich(table: Table, *, essential: bool = True) -> RichTable:

@@ -41,6 +41,12 @@ def texts(table: Table, column: str) -> list[str]:
     return [row[index].text for row in table.rows]
 
 
+def test_names_in_captions_and_notes_are_no_markup() -> None:
+    page = to_markdown(Table("A: a*b*; B: <b>", (), (), ("Left out: run|1: <script>", "[x](y)")))
+    assert page.splitlines()[0] == r"## A: a\*b\*; B: &lt;b&gt;"
+    assert page.splitlines()[-3:] == [r"Left out: run\|1: &lt;script&gt;", "", r"[x\](y)"]
+
+
 def test_coverage_says_scored_of_expected_and_every_class_of_failure(summary: Summary) -> None:
     rows = {row[0].text: (row[1].text, row[2].text) for row in coverage_table(summary).rows}
     assert next(iter(rows)) == "Scored by every judge"
