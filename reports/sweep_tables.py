@@ -204,6 +204,12 @@ def _notes(summary: SweepSummary) -> list[str]:
         f"'{SELECTED_ON}': that judge took part in this cell's choice, so its number flatters the cell. "
         f"Believe what is {HELD_OUT}.",
     ]
+    verdicts = [metric.verdict for cell in summary.cells for metric in cell.metrics if metric.verdict]
+    if len(verdicts) > 1:
+        notes.append(
+            f"The {len(verdicts)} verdicts of this sweep are each of one difference alone, uncorrected: of as many "
+            f"that are nothing about {0.05 * len(verdicts):.1f} look settled."
+        )
     above = [cell for cell in summary.cells if cell.failures]
     if above:
         notes.append(f"Failed for some seed: {', '.join(cell.row for cell in above)}.")

@@ -126,6 +126,14 @@ def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone
     assert metric.verdict == ("unsettled" if low <= 0 <= high else "better" if high < 0 else "worse")
 
 
+def test_it_says_how_many_verdicts_there_are_without_a_correction(summary):
+    """Two cells have a baseline; beam shares three metrics with it, the other as many."""
+    differences = [metric for cell in summary.cells for metric in cell.metrics if metric.difference]
+    (note,) = [note for note in sweep_table(summary).notes if "uncorrected" in note]
+    assert len(differences) == 6
+    assert "The 6 verdicts" in note and "about 0.3 look settled" in note
+
+
 def test_a_baseline_has_the_same_sampling_and_without_a_budget_the_same_n():
     cells = parse_grid({"cells": [
         {"name": "pool", "n": [4, 8]}, {"name": "cold", "n": 8, "temperature": 0.5},
