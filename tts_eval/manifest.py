@@ -48,9 +48,9 @@ class VerifierRecord:
 
         Judges are named BACKEND:MODEL@FINGERPRINT:MODE...; one without a fingerprint is a checkpoint of its own.
         """
-        name = self.identity.partition("@")[0]
         weights = re.search(r"@([0-9a-f]{8,})", self.judge) or re.search(r":([0-9a-f]{12})$", self.judge)
-        return f"{name}:{weights[1] if weights else self.judge}"
+        # Not the verifier's name: `asr` and `likelihood` of one checkpoint hear with the same ears.
+        return weights[1] if weights else f"{self.identity.partition('@')[0]}:{self.judge}"
 
     @classmethod
     def of(cls, verifier: Verifier) -> VerifierRecord:
