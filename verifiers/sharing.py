@@ -24,6 +24,7 @@ import numpy as np
 
 from tts_eval.devices import choose_device
 from tts_eval.emotions import Heard
+from tts_eval.errors import ConfigError
 from tts_eval.loaded import once, place_of
 from verifiers import emotion_model, speaker_encoder
 from verifiers.emotion_model import EmotionModel
@@ -160,7 +161,11 @@ def shared_emotions(model: str, device: str = "") -> SharedEmotions:
 
 
 def _place(model: str, device: str) -> tuple[Hashable, ...]:
-    return (model,) if model in CPU_ONLY else (place_of(model), str(choose_device(device)))
+    if model not in CPU_ONLY:
+        return (place_of(model), str(choose_device(device)))
+    if device not in ("", "cpu"):
+        raise ConfigError([f"The model '{model}' runs on the CPU only; drop device={device}."])
+    return (model,)
 
 
 def _digest(samples: np.ndarray) -> bytes:

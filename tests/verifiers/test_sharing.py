@@ -10,7 +10,7 @@ import pytest
 
 from tts_eval.audio import Clip, read_audio
 from tts_eval.emotions import Heard
-from tts_eval.errors import WeightsError
+from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.types import Prompt
 from verifiers import emotion_model, load_verifier, sharing, speaker_encoder, whisper_ctranslate2, whisper_openai
 from verifiers.asr import AsrVerifier
@@ -206,6 +206,12 @@ def test_verifiers_that_are_alive_together_load_one_emotion_model(monkeypatch):
     monkeypatch.setattr(sharing, "choose_device", lambda device: device or "cuda")
     alive += [load_verifier("emotion:iemocap"), load_verifier("emotion:iemocap,device=cuda,target=sad")]
     assert loads == [("nano", ""), ("iemocap", "cpu"), ("iemocap", "")]
+
+
+@pytest.mark.parametrize("spec", ["speaker:", "speaker:ge2e", "emotion:", "emotion:nano"])
+def test_a_gpu_is_refused_for_a_model_that_runs_on_the_cpu_only(spec):
+    with pytest.raises(ConfigError, match="runs on the CPU only; drop device=cuda:3"):
+        load_verifier(f"{spec},device=cuda:3")
 
 
 def test_a_model_that_raises_on_one_clip_still_costs_one_score(recognisers, items):
