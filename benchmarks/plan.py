@@ -8,6 +8,7 @@ which go on together are cheaper than alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from search.remembering import selecting_verifier
 from search.rule_text import load_rule
 from search.strategy import SearchResult, guides, load_strategy, strategies
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
+from tts_eval.errors import ConfigError
 from tts_eval.registry import parse_spec
 from tts_eval.synthesizers import TOKENS_PER_SECOND
 from tts_eval.types import Cost, Request
@@ -120,6 +122,13 @@ def _planned(
     cell: Cell, requests: Sequence[Request], judges: Sequence[str], measured: Measured, ledger: Ledger
 ) -> CellPlan:
     config = cell.config
+    budget = parse_budget(config.budget, config.n)
+    if budget.flops < math.inf and not measured.samples:
+        raise ConfigError(
+            [
+                f"Nothing says how many FLOPs {config.synth} needs, which budget '{config.budget}' is in: give --like RUN."
+            ]
+        )
     is_guided = guides(config.strategy)
     synthesizer = StandInSynthesizer(measured, TOKENS_PER_SECOND.get(parse_spec(config.synth).name), ledger)
     parts, then = (_parts(text, measured, ledger, is_noise=is_guided) for text in (config.verifier, config.then))
@@ -131,7 +140,7 @@ def _planned(
         then=Together(list(then.values())) if then else None,
     )
     guide = selecting_verifier(load_rule(config.verifier), parts) if is_scored else Together(list(parts.values()))
-    results = list(strategy.search(requests, synthesizer, guide, parse_budget(config.budget, config.n)))
+    results = list(strategy.search(requests, synthesizer, guide, budget))
     judging = _judging(config, results, judges, measured, ledger, [*parts, *then])
     return CellPlan(
         row=cell.row,

@@ -111,6 +111,14 @@ def test_without_a_measure_it_says_what_it_does_not_know(tmp_path: Path):
     assert "no tokens" in "\n".join(plan_sweep(parse_grid(BASE | {"synth": "piper"}), tmp_path).assumptions)
 
 
+def test_a_budget_in_flops_is_planned_by_a_run_and_refused_without_one(tmp_path: Path, like):
+    cells = parse_grid(BASE | {"n": 16, "budget": "1e9-flops"})
+    with pytest.raises(ConfigError, match="'1e9-flops' is in: give --like RUN"):
+        plan_sweep(cells, tmp_path)
+    with pytest.raises(ConfigError, match="counts no FLOPs"):  # as this synthesizer's own sweep says
+        plan_sweep(cells, tmp_path, like)
+
+
 def test_requests_that_were_not_measured_are_reckoned_by_their_text(tmp_path: Path, like):
     cells = parse_grid(BASE | {"suite": "mini-dev", "n": 2})
     plan = plan_sweep(cells, tmp_path / "out", like)
