@@ -31,8 +31,12 @@ def settings_table(comparison: Comparison) -> Table | None:
     names = [name for name in dict.fromkeys(key for one in found for key in one) if _differs(found, name)]
     if not names:
         return None
-    rows = tuple((Cell(name), *(Cell(str(one.get(name, UNDEFINED))) for one in found)) for name in names)
+    rows = tuple((Cell(name), *(Cell(_setting(one.get(name, UNDEFINED))) for one in found)) for name in names)
     return Table("What differs", (Column("Setting"), *(Column(run.name) for run in runs)), rows)
+
+
+def _setting(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def coverage_table(comparison: Comparison) -> Table:

@@ -28,7 +28,7 @@ def render_markdown(summary: Summary, figure: str | None, section: TransferSecti
     title = f"# {escape_markdown(summary.run)}"
     facts = (
         f"Suite {summary.suite}; synthesizer {summary.synthesizer}; "
-        f"strategy {summary.strategy}; {summary.n} candidates per request."
+        f"strategy {summary.strategy}; {summary.n} candidate{'s' if summary.n > 1 else ''} of each request."
     )
     image = (
         [f"## best@k curves\n\n![Expected metric of the best of k candidates, for every k]({figure})"] if figure else []

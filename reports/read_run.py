@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.results import SINGLE_SAMPLE, CandidateResult, JudgedMetric, RequestResult, RunResults
 from search.rule_text import parse_rule
 from search.selection import Rule, Spared, Verdict, ranks
 from tts_eval import ground_truth
@@ -56,7 +56,7 @@ def results_of(store: RunStore, manifest: Manifest, name: str) -> RunResults:
 def _strategy(config: RunConfig) -> str:
     if is_whole_pool(config):
         selected = f"{config.strategy}, N = {config.n}, selected by {config.verifier.strip()}"
-        return selected if config.n > 1 else "single sample"
+        return selected if config.n > 1 else SINGLE_SAMPLE
     budget = f", {config.budget} a request" if config.budget else ""
     then = f", then {config.then}" if config.then else ""
     return f"{config.strategy}{budget}, guided by {config.verifier.strip()}{then}; its own choice"

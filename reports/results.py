@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 from tts_eval.types import Cost, Failure, FinishReason, Metric, Score
 
+SINGLE_SAMPLE = "single sample"
+"""`RunResults.strategy` where nothing was chosen."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedMetric:

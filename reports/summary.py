@@ -19,7 +19,7 @@ import numpy as np
 
 from reports.best_at_k import best_at_k, oracle_ranks
 from reports.pools import Pool, clip_value, ground_truths_of, pool_of, ranks_of
-from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.results import SINGLE_SAMPLE, CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from tts_eval.types import Cost
 
@@ -141,6 +141,11 @@ class Summary:
     report: str | None
     limits: tuple[str, ...] = ()
     """What the synthesizer did not do though the requests ask for it, in words."""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether each request's one candidate is the choice of a search among more that were not kept."""
+        return self.n < 2 and self.strategy != SINGLE_SAMPLE
 
     def as_json(self) -> dict[str, object]:
         """The machine-readable summary: only str, int, finite float, None, list and dict."""

@@ -100,9 +100,9 @@ def metrics_table(summary: Summary) -> Table:
             Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{direction_text(metric.judged.metric)}"),
             Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
             _role(metric.judged),
-            *_number_cells(metric),
+            *_number_cells(summary, metric),
             *([_ground_truth(metric)] if is_recorded else []),
-            Cell(percent(metric.above_half), _single(metric.baseline_above_half)),
+            Cell(percent(metric.above_half), _single(metric.baseline_above_half) if summary.n > 1 else ""),
             Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
         for metric in summary.metrics
@@ -119,7 +119,7 @@ def groups_table(summary: Summary) -> Table | None:
             Cell(group.group or "(no group)", _plural(group.requests, "request")),
             Cell(metric.judged.metric.name, metric.judged.verifier_key),
             _role(metric.judged),
-            *_number_cells(metric),
+            *_number_cells(summary, metric),
             Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
         for group in summary.groups
@@ -149,7 +149,9 @@ def groups_overview(summary: Summary) -> Table | None:
             *(
                 Cell(
                     f"{number(metric.baseline.value, metric.judged.metric)} → "
-                    f"{number(metric.chosen.value, metric.judged.metric)}, {verdict(metric).text}",
+                    f"{number(metric.chosen.value, metric.judged.metric)}, {verdict(metric).text}"
+                    if summary.n > 1
+                    else number(metric.chosen.value, metric.judged.metric),
                     tone=verdict(metric).tone,
                 )
                 for metric in group.metrics
@@ -157,7 +159,8 @@ def groups_overview(summary: Summary) -> Table | None:
         )
         for group in summary.groups
     )
-    return Table(f"Per group: single sample → best of {summary.n}", columns, rows)
+    change = f"single sample → best of {summary.n}" if summary.n > 1 else _chosen_title(summary).lower()
+    return Table(f"Per group: {change}", columns, rows)
 
 
 def curve_table(summary: Summary) -> Table | None:
@@ -227,6 +230,11 @@ def _comparison(summary: Summary, metric: MetricSummary) -> str:
     definition = metric.judged.metric
     judge = f"the {'selecting' if metric.judged.selected_on else 'held-out'} judge {metric.judged.verifier_key}"
     value = number(metric.chosen.value, definition)
+    if summary.is_search:
+        return (
+            f"{definition.name} by {judge} is {value} for what the search chose. What it gained is said by: "
+            "tts-eval compare BEST_OF_N_RUN THIS_RUN"
+        )
     if summary.n < 2:
         return f"{definition.name} by {judge} is {value} with one candidate per request."
     change = difference_text(metric.difference.value, definition)
@@ -284,7 +292,8 @@ def to_rich(table: Table, *, essential: bool = True) -> RichTable:
         padding=(0, 1, 0, 0),
     )  # fmt: skip
     for column in (table.columns[index] for index in kept):
-        rendered.add_column(column.title, justify="right" if column.numeric else "left")
+        # Two judges whose names are cut look like one.
+        rendered.add_column(column.title, justify="right" if column.numeric else "left", overflow="fold")
     styles = {"better": "green", "worse": "red", "held-out": "bold"}
     for row in table.rows:
         cells = []
@@ -297,7 +306,13 @@ def to_rich(table: Table, *, essential: bool = True) -> RichTable:
     return rendered
 
 
+def _chosen_title(summary: Summary) -> str:
+    return "Search's choice" if summary.is_search else "Single sample"
+
+
 def _number_columns(summary: Summary) -> tuple[Column, ...]:
+    if summary.n < 2:
+        return (Column(_chosen_title(summary), numeric=True),)
     return (
         Column("Single sample", numeric=True, essential_detail=False), Column(f"Best of {summary.n}", numeric=True),
         Column("Difference", numeric=True), Column("Verdict"), Column("Relative gain", numeric=True, essential=False),
@@ -305,8 +320,10 @@ def _number_columns(summary: Summary) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def _number_cells(metric: MetricSummary) -> tuple[Cell, ...]:
+def _number_cells(summary: Summary, metric: MetricSummary) -> tuple[Cell, ...]:
     definition = metric.judged.metric
+    if summary.n < 2:
+        return (_estimate(metric.chosen, definition),)
     return (
         _estimate(metric.baseline, definition),
         _estimate(metric.chosen, definition),
@@ -342,13 +359,14 @@ def direction_text(metric: Metric) -> str:
 
 
 def _metric_notes(summary: Summary) -> tuple[str, ...]:
-    notes = [
-        f"Brackets: 95 % bootstrap over {_plural(summary.clusters, summary.cluster_unit)}; "
-        "differences are paired. Single sample: expected value of one candidate. "
-        "Oracle: best of the pool by that metric itself. A relative gain above 0 is an improvement. "
-        "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0; "
-        f"too few: fewer than {FEWEST_CLUSTERS} to draw from."
-    ]
+    notes = [f"Brackets: 95 % bootstrap over {_plural(summary.clusters, summary.cluster_unit)}."]
+    if summary.n > 1:
+        notes[0] += (
+            " Differences are paired. Single sample: expected value of one candidate. "
+            "Oracle: best of the pool by that metric itself. A relative gain above 0 is an improvement. "
+            "Better or worse: the interval of the difference excludes 0; unsettled: it holds 0; "
+            f"too few: fewer than {FEWEST_CLUSTERS} to draw from."
+        )
     if 1 < summary.clusters < FEW_CLUSTERS:
         notes.append(f"With so few ({summary.clusters}) to draw from, the intervals are somewhat too narrow.")
     if summary.clusters < 2:

@@ -45,7 +45,7 @@ def transfer_section(hacking: Hacking, transfer: Transfer) -> TransferSection:
         sentences=(
             *([hacking.missing] if hacking.missing else []),
             *comparison_sentences(hacking.comparisons),
-            variety_sentence(hacking.diversity),
+            *filter(None, [variety_sentence(hacking.diversity)]),
         ),
         tables=tuple(transfer_tables(transfer, chose)),
         folded=tuple(folded),
@@ -77,7 +77,7 @@ def comparison_sentences(comparisons: Sequence[Comparison]) -> list[str]:
 
 
 def variety_sentence(diversity: Diversity) -> str:
-    """How much variety is left, at the largest N that can be asked."""
+    """How much variety is left, at the largest N that can be asked; "" where there is nothing to say of one clip."""
     parts = []
     if diversity.different is not None and diversity.different.value is not None:
         parts.append(
@@ -97,7 +97,9 @@ def variety_sentence(diversity: Diversity) -> str:
     if not parts and _value(diversity.by_n[0].pitch_range) is not None:
         pitch = diversity.by_n[0].pitch_range
         parts.append(f"The pitch of a chosen clip spans {_octaves(pitch)} octaves {_octave_bracket(pitch)}.")
-    return " ".join(parts) or "How varied the candidates are cannot be said: there is neither transcript nor audio."
+    if parts or diversity.candidates < 2:
+        return " ".join(parts)
+    return "How varied the candidates are cannot be said: there is neither transcript nor audio."
 
 
 def transfer_tables(transfer: Transfer, pairs: Sequence[Pair]) -> list[Table]:

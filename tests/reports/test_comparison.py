@@ -292,10 +292,13 @@ def test_the_requests_that_changed_most_are_named_largest_first(pair: tuple[RunR
 
 
 def test_settings_in_which_runs_differ_are_shown_and_no_others() -> None:
-    a, b = run_of("a", config={"n": 4, "temperature": 1.0}), run_of("b", config={"n": 4, "temperature": 0.3})
+    a = run_of("a", config={"n": 4, "temperature": 1.0, "judge": ["asr:base", "speaker"]})
+    b = run_of("b", config={"n": 4, "temperature": 0.3, "judge": []})
     table = settings_table(compare([a, b]))
     assert table is not None
-    assert [[cell.text for cell in row] for row in table.rows] == [["synth", "a", "b"], ["temperature", "1.0", "0.3"]]
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["synth", "a", "b"], ["temperature", "1.0", "0.3"], ["judge", "asr:base, speaker", ""],
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("p", "text"), [(None, "n/a"), (0.0004, "< 0.001"), (0.0312, "0.031"), (1.0, "1.000")])
