@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tts_eval.errors import ConfigError
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Verifier
 
@@ -39,5 +40,9 @@ def load_verifier(spec: str) -> Verifier:
         UnknownNameError: no verifier of that name.
         ConfigError: the argument is wrong.
     """
+    if "#" in spec:
+        raise ConfigError(
+            [f"'{spec}' names a metric, and a judge reports all that it has. Write {spec.partition('#')[0]}."]
+        )
     name, argument = parse_spec(spec)
     return verifiers.load(name)(argument)

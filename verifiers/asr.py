@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tts_eval.edits import AlignedChunk, Comparison
-from tts_eval.errors import ConfigError
+from tts_eval.errors import ConfigError, MissingDependencyError
 from tts_eval.text import TextProtocol, language_code, load_languages
 from tts_eval.types import Failure, FailureKind, Item, Metric, Request, Score
 from verifiers import long_audio
@@ -107,7 +107,7 @@ class AsrVerifier:
         ]
 
     def lacks(self, request: Request) -> Failure | None:
-        """Why the request cannot be scored whatever is said: its language, or a text without words."""
+        """Why the request cannot be scored whatever is said: its language, a text without words, a missing package."""
         if failure := unknown_language(request, self._recogniser):
             return failure
         language = language_code(request.language)
@@ -123,6 +123,10 @@ class AsrVerifier:
                 f"The text {request.text!r} of '{request.id}' has no words under protocol {self._protocol}; "
                 "give the request a text that can be spoken, or score with another protocol.",
             )
+        try:  # Chinese needs a package for what is heard alone, which would show only after hours of generation.
+            self._languages[language].normalise_hypothesis(request.text)
+        except MissingDependencyError as error:
+            return Failure(FailureKind.VERIFIER, str(error))
         return None
 
     def _judge(self, items: Sequence[Item]) -> list[Judgement | Failure]:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,11 @@ def test_what_only_some_requests_lack_is_a_warning(caplog):
     assert not caplog.records
 
 
+class Multilingual(Recogniser):
+    def supports(self, language):
+        return True
+
+
 def test_a_prompt_file_that_is_there_is_not_read(tmp_path: Path):
     path = tmp_path / "prompt.wav"
     speaker = SpeakerVerifier(Voices(), "voices")
@@ -137,6 +143,20 @@ def test_missing_weights_are_said_as_such(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match="tts-eval fetch"):
         load_verifiers(["quality"])
+
+
+def test_a_package_that_chinese_needs_is_asked_for_before_anything_is_generated(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zhconv", None)
+    chinese = AsrVerifier(Multilingual(), "seed-tts@1")
+    with pytest.raises(ConfigError, match=r"pip install 'tts-eval-harness\[chinese\]'"):
+        require_judgeable({"asr": chinese}, [Request(id="r", text="今天很好", language="zh")])
+    require_judgeable({"asr": chinese}, [Request(id="r", text="A fine day.", language="en")])
+
+
+@pytest.mark.parametrize("spec", ["asr:base#wer", "duration#pace"])
+def test_a_metric_of_a_judge_is_refused_as_such(spec):
+    with pytest.raises(ConfigError, match=f"names a metric.* Write {spec.partition('#')[0]}"):
+        load_verifiers([spec])
 
 
 def test_each_spec_is_loaded_once_in_order():
