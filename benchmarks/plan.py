@@ -126,7 +126,8 @@ def _planned(
     if budget.flops < math.inf and not measured.samples:
         raise ConfigError(
             [
-                f"Nothing says how many FLOPs {config.synth} needs, which budget '{config.budget}' is in: give --like RUN."
+                f"Nothing says how many FLOPs {config.synth} takes, which budget '{config.budget}' is in: "
+                "give a run of it with --like RUN."
             ]
         )
     is_guided = guides(config.strategy)

@@ -113,7 +113,7 @@ def test_without_a_measure_it_says_what_it_does_not_know(tmp_path: Path):
 
 def test_a_budget_in_flops_is_planned_by_a_run_and_refused_without_one(tmp_path: Path, like):
     cells = parse_grid(BASE | {"n": 16, "budget": "1e9-flops"})
-    with pytest.raises(ConfigError, match="'1e9-flops' is in: give --like RUN"):
+    with pytest.raises(ConfigError, match="'1e9-flops' is in: give a run"):
         plan_sweep(cells, tmp_path)
     with pytest.raises(ConfigError, match="counts no FLOPs"):  # as this synthesizer's own sweep says
         plan_sweep(cells, tmp_path, like)
