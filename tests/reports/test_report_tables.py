@@ -229,7 +229,7 @@ def test_a_judge_that_fails_everywhere_does_not_silence_the_others() -> None:
     assert "nothing to compare" not in sentence
 
 
-def test_a_searchs_choice_is_not_called_a_single_sample() -> None:
+def test_the_choice_of_a_search_is_not_called_a_single_sample() -> None:
     lone = make_results(n=1)
     search, single = (summarise(replace(lone, strategy=name)) for name in ("beam, guided by speaker", SINGLE_SAMPLE))
     for summary, mine, other in ((search, "Search's choice", "Single sample"), (single, "Single sample", "Search's")):
