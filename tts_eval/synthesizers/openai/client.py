@@ -1,8 +1,8 @@
 """POST until there is an answer: bounded in time, size and attempts, and every attempt is counted.
 
-Sent again are requests that the server refused for now (408, 409, 429, 5xx) and those whose connection broke; it
-waits 0.5, 1, 2 ... seconds in between, or as long as Retry-After asks for. What took too long is not
-sent again: the server may still be at work on it.
+Sent again are requests that the server refused for now (`BUSY`) and those whose connection broke or never came about;
+it waits 0.5, 1, 2 ... seconds in between, a minute at most, or as long as Retry-After asks for. What took too long is
+not sent again: the server may still be at work on it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Client:
         import httpx2
 
         try:
-            self._http.get(self._options.endpoint.removesuffix(ENDPOINT) + "/models", timeout=CONNECT_SECONDS)
+            address = self._options.endpoint.removesuffix(ENDPOINT) + "/models"
+            with self._http.stream("GET", address, timeout=CONNECT_SECONDS):
+                pass  # what it says may have no end; that it speaks is enough
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise SynthesisError(
                 f"No server answers at {self._options.endpoint}: {self._safe(str(error))}. Start it, or check the "
@@ -93,7 +95,7 @@ class Client:
             outcome = self._attempt(body)
             if isinstance(outcome, Answer):
                 return outcome._replace(retries=retries)
-            wait = FIRST_WAIT * 2**retries if outcome.wait is None else outcome.wait
+            wait = _backoff(retries) if outcome.wait is None else outcome.wait
             if not outcome.again or wait > LONGEST_WAIT or retries == self._options.retries:
                 return self._given_up(outcome, retries, wait)
             self._sleep(wait)
@@ -112,7 +114,8 @@ class Client:
         import httpx2
 
         deadline = time.monotonic() + self._options.timeout
-        timeout = httpx2.Timeout(self._options.timeout, connect=min(CONNECT_SECONDS, self._options.timeout))
+        connect = min(CONNECT_SECONDS, self._options.timeout)
+        timeout = httpx2.Timeout(self._options.timeout, connect=connect)
         try:
             with self._http.stream("POST", self._options.endpoint, json=dict(body), timeout=timeout) as response:
                 content = bytearray()
@@ -123,6 +126,8 @@ class Client:
                     if len(content) > MOST_BYTES:
                         return Refusal(f"the answer is longer than {MOST_BYTES // 2**20} MiB; expected a clip", False)
                 return self._judge(response, bytes(content))
+        except httpx2.ConnectTimeout:
+            return Refusal(f"no connection within {connect:g} s", True)
         except httpx2.TimeoutException:
             return Refusal(f"timeout: no complete answer within {self._options.timeout:g} s", False)
         except httpx2.HTTPError as error:
@@ -130,7 +135,7 @@ class Client:
 
     def _judge(self, response: httpx2.Response, content: bytes) -> Answer | Refusal:
         if response.status_code == 200:
-            return Answer(content, response.headers.get("content-type", ""), "", 0)
+            return Answer(content, self._safe(response.headers.get("content-type", "")), "", 0)
         said = f"HTTP {response.status_code} {response.reason_phrase}: {self.excerpt(content)}"
         if response.status_code in (401, 403):
             has = "was sent" if self._options.key else "is not set"
@@ -139,6 +144,11 @@ class Client:
 
     def _safe(self, text: str) -> str:
         return text.replace(self._options.key, "***") if self._options.key else text
+
+
+def _backoff(retries: int) -> float:
+    # No power of two beyond the longest wait: `retries` may be any number.
+    return min(FIRST_WAIT * 2 ** min(retries, 10), LONGEST_WAIT)
 
 
 def _seconds_asked_for(header: str | None) -> float | None:

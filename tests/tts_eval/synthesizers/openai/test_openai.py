@@ -3,6 +3,7 @@
 import base64
 import io
 import logging
+import socket
 import struct
 import threading
 from datetime import UTC, datetime, timedelta
@@ -163,6 +164,29 @@ def test_a_server_that_stays_broken_gives_a_failure_that_names_everything(make_j
         assert part in made.failure.message
 
 
+def test_as_many_retries_as_were_asked_for_a_minute_apart_at_most(make_jobs):
+    waits: list[float] = []
+    with serving(lambda body, number: Reply(b"", 500)) as server:
+        (made,) = patient(server.url, ",retries=12", waits).generate(make_jobs([HELLO], 1))
+    assert len(server.bodies) == 13
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, *[60.0] * 5]
+    assert "too long" not in made.failure.message
+
+
+def test_a_connection_that_never_comes_about_is_tried_again_and_called_so(make_jobs, monkeypatch):
+    import httpx2
+
+    def stream(*args, **kwargs):
+        raise httpx2.ConnectTimeout("nobody there")
+
+    waits: list[float] = []
+    synthesizer = patient("http://127.0.0.1:9", ",timeout=300,retries=2", waits)
+    monkeypatch.setattr(synthesizer._client._http, "stream", stream)
+    (made,) = synthesizer.generate(make_jobs([HELLO], 1))
+    assert "no connection within 10 s (sent 3 times)" in made.failure.message
+    assert waits == [0.5, 1.0]
+
+
 def test_what_will_never_work_is_asked_once(make_jobs):
     with serving(lambda body, number: Reply(b'{"error": "no such voice"}', 400)) as server:
         (made,) = patient(server.url).generate(make_jobs([HELLO], 1))
@@ -262,6 +286,35 @@ def test_nobody_at_the_address_is_said_before_a_run():
         load_synthesizer("openai:http://127.0.0.1:9,model=m")
 
 
+def test_a_server_that_never_stops_talking_is_there():
+    """A greeting without end is not read to its end."""
+    gone = threading.Event()
+
+    def talk(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            try:
+                while not gone.wait(0.01):
+                    connection.sendall(b"1\r\nx\r\n")
+            except OSError:
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=talk, args=(listener,))
+        thread.start()
+        options = parse_options(f"http://127.0.0.1:{listener.getsockname()[1]},model=m")
+        checking = threading.Thread(target=Client(options).check)
+        checking.start()
+        checking.join(timeout=5)
+        is_done = not checking.is_alive()
+        gone.set()
+        thread.join()
+        checking.join()
+    assert is_done
+
+
 def test_the_key_reaches_the_server_and_nothing_else(make_jobs, monkeypatch, caplog, capsys):
     monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET}\n")
     caplog.set_level(logging.DEBUG)
@@ -276,6 +329,7 @@ def test_the_key_reaches_the_server_and_nothing_else(make_jobs, monkeypatch, cap
     errors = [
         Reply(f"your key: {SECRET}".encode(), content_type="application/json"),
         Reply(SECRET.encode()),  # no audio
+        Reply(b"no audio", content_type=f"audio/{SECRET}"),
         Reply(b"x" * (client_module.EXCERPT - 9) + SECRET.encode(), 500),
     ]
     for error in errors:
