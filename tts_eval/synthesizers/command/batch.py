@@ -61,7 +61,7 @@ def _run(config: CommandConfig, arguments: Sequence[str], log: BinaryIO) -> str:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # a group of its own, so that what it starts ends with it
+            start_new_session=True,  # a group of its own, so that what it starts ends with it, however it ends
         )
     except OSError as error:
         return f"could not be started: {error}"
@@ -70,10 +70,9 @@ def _run(config: CommandConfig, arguments: Sequence[str], log: BinaryIO) -> str:
     except subprocess.TimeoutExpired:
         return f"was not finished after {config.timeout:g} s and was ended"
     finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says it the second way
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     if status < 0:
         return f"was ended by signal {-status}"
     return f"ended with exit status {status}" if status else ""

@@ -33,6 +33,10 @@ for job in lines:
         child = subprocess.Popen(["sleep", "60"])
         open({journal!r} + ".pid", "w").write(str(child.pid))
         time.sleep(60)
+    if word == "leave":
+        import subprocess
+        child = subprocess.Popen(["sleep", "60"])
+        open({journal!r} + ".pid", "w").write(str(child.pid))
     if word == "skip":
         continue
     if word == "garbage":
@@ -154,6 +158,17 @@ def test_a_program_that_hangs_is_ended_with_all_that_it_started(program, make_jo
     (made,) = load_synthesizer(f"command:{path}").generate(make_jobs([request("hang")], 1))
     assert made.failure.kind is FailureKind.SYNTHESIS
     assert "not finished after 1.5 s" in made.failure.message
+    _assert_child_has_ended(path)
+
+
+def test_what_a_program_leaves_running_ends_with_it(program, make_jobs):
+    path = program()
+    (made,) = load_synthesizer(f"command:{path}").generate(make_jobs([request("leave")], 1))
+    assert made.clip is not None
+    _assert_child_has_ended(path)
+
+
+def _assert_child_has_ended(path: Path) -> None:
     child = int((path.parent / "journal.pid").read_text())
     deadline = time.monotonic() + 10
     while _is_alive(child) and time.monotonic() < deadline:
