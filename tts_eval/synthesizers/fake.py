@@ -97,7 +97,9 @@ class FakeGeneration:
 
     def branch(self) -> FakeGeneration:
         """The same rows again; what they say from here on costs them alone."""
-        return FakeGeneration(self.rows)
+        twin = FakeGeneration(self.rows)
+        twin._forks = self._forks
+        return twin
 
     def finished(self) -> list[FinishReason | None]:
         """How each row ended; None for a live one."""

@@ -19,7 +19,7 @@ import numpy as np
 from tts_eval import seeds
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
-from tts_eval.types import Candidate, Cost, FinishReason, Job, Synthesizer
+from tts_eval.types import Candidate, Cost, FinishReason, Job, Synthesizer, limits_of
 
 SHORTEST = 20
 """Characters; a shorter phrase is said together with the next one. Models stumble over single words."""
@@ -84,6 +84,7 @@ class PhraseSynthesizer:
 
     def __init__(self, speaker: Synthesizer) -> None:
         self._speaker = speaker
+        self.limits = limits_of(speaker)
         self.revision = f"1:{speaker.name}:{speaker.revision}" if speaker.revision else ""
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
@@ -111,12 +112,12 @@ class Row:
 
     @property
     def finish(self) -> FinishReason | None:
-        """How it ended; None while it goes on."""
+        """How it ended; None while it goes on. A phrase that was cut or went round in circles is not forgotten."""
         ends = [candidate.finish for candidate in self.said]
         if FinishReason.FAILED in ends:
             return FinishReason.FAILED
         if len(ends) == len(self.phrases):
-            return ends[-1]
+            return next((end for end in ends if end is not FinishReason.EOS), FinishReason.EOS)
         return FinishReason.LENGTH if self.seconds_left <= PAUSE_SECONDS else None
 
     @property
@@ -178,7 +179,9 @@ class PhraseGeneration:
 
     def branch(self) -> PhraseGeneration:
         """The same rows again; what they say from here on costs them alone."""
-        return PhraseGeneration(self._speaker, self.rows)
+        twin = PhraseGeneration(self._speaker, self.rows)
+        twin._forks = self._forks  # else its first copies would repeat the seeds of ours
+        return twin
 
     def finished(self) -> list[FinishReason | None]:
         """How each row ended; None for a live one."""

@@ -11,7 +11,20 @@ from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, UnknownNameError
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.synthesizers.phrases import PAUSE_SECONDS, PhraseSynthesizer, phrases_of
-from tts_eval.types import Candidate, Cost, Failure, FailureKind, FinishReason, Job, Metric, Request, Sampling, Score
+from tts_eval.types import (
+    Candidate,
+    Cost,
+    Failure,
+    FailureKind,
+    FinishReason,
+    Job,
+    Limit,
+    Metric,
+    Request,
+    Sampling,
+    Score,
+    limits_of,
+)
 
 TEXT = "The old man walked down the road, and his dog came after him; nobody else was out that night."
 RATE = 1_000
@@ -33,6 +46,8 @@ class Humming:
         made = Candidate(
             index=job.index, seed=job.seed, sampling=job.sampling, finish=FinishReason.EOS, cost=Cost(tokens=5)
         )
+        if "loops" in job.request.text:
+            made = replace(made, finish=FinishReason.REPETITION)
         if "breaks" in job.request.text:
             failure = Failure(FailureKind.SYNTHESIS, "asked to fail")
             return replace(made, finish=FinishReason.FAILED, failure=failure)
@@ -113,6 +128,16 @@ def test_forks_differ_from_the_next_phrase_on_and_branches_leave_their_rows_alon
     assert generation.spent.tokens == 5 + 3 * 2 * 5
 
 
+def test_copies_in_a_branch_do_not_repeat_those_that_are_there():
+    generation = PhraseSynthesizer(Humming()).begin([job()])
+    generation.advance(1)
+    generation.select([0, 0])
+    branch = generation.branch()
+    branch.select([0, 0, 1])
+    branch.advance(1)
+    assert len({levels(candidate)[1] for candidate in branch.audio()}) == 3
+
+
 def test_all_rows_speak_in_one_call_per_phrase():
     speaker = Humming()
     PhraseSynthesizer(speaker).generate([job(), job(seed=2, index=1), job("One phrase.", index=2)])
@@ -128,6 +153,13 @@ def test_a_phrase_that_fails_fails_its_candidate_alone_and_nothing_more_is_said(
     assert failed.failure.message == "asked to fail"
     assert failed.finish is FinishReason.FAILED
     assert [len(call) for call in speaker.calls] == [2, 2, 1]
+
+
+def test_a_phrase_that_went_round_in_circles_is_not_forgotten_at_the_end():
+    looping = job("This phrase loops again and again, and the one after it is spoken well.")
+    (candidate,) = PhraseSynthesizer(Humming()).generate([looping])
+    assert len(levels(candidate)) == 2
+    assert candidate.finish is FinishReason.REPETITION
 
 
 def test_no_candidate_is_longer_than_it_may_be():
@@ -163,6 +195,13 @@ def test_what_stands_behind_it_is_part_of_its_identity():
     unknown = Humming()
     unknown.revision = ""
     assert PhraseSynthesizer(unknown).revision == ""
+
+
+def test_what_stands_behind_it_cannot_do_it_cannot_do_either():
+    speaker = Humming()
+    assert limits_of(PhraseSynthesizer(speaker)) == frozenset()
+    speaker.limits = frozenset({Limit.NO_CLONING, Limit.NOT_REPRODUCIBLE})
+    assert limits_of(PhraseSynthesizer(speaker)) == speaker.limits
 
 
 @pytest.mark.parametrize("argument", ["", "wavs:somewhere", "phrases:piper", "codec-resynthesis"])
