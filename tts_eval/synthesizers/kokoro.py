@@ -50,7 +50,7 @@ def create(argument: str) -> KokoroSynthesizer:
     if voice not in VOICES:
         raise ConfigError([f"Kokoro has no English voice '{voice}'. It has {', '.join(VOICES)}."])
     phonemes.espeak()  # what is missing is said now, not of every candidate
-    folder = Path(values["voices"]) if "voices" in values else find_pack(voice)
+    folder = Path(values["voices"]).expanduser() if "voices" in values else find_pack(voice)
     model = Kokoro(folder, [voice], available_cores())
     pack = hashlib.sha256((folder / f"{voice}.bin").read_bytes()).hexdigest()[:12]
     # Phonemes decide the audio as much as weights do, and change with the package.
@@ -109,4 +109,4 @@ def _candidate(job: Job, said: Clip | str, seconds: float) -> Candidate:
 
 
 def _problem(folder: str) -> str:
-    return "" if Path(folder).is_dir() else "expected a folder with VOICE.bin packs"
+    return "" if Path(folder).expanduser().is_dir() else "expected a folder with VOICE.bin packs"

@@ -54,7 +54,7 @@ def create(argument: str) -> PiperSynthesizer:
     if not argument:
         return PiperSynthesizer(weights.locate(EMBEDDED) / "en_US-joe-medium.onnx")
     path, _, speaker = argument.partition("@")
-    return PiperSynthesizer(Path(path), speaker=speaker)
+    return PiperSynthesizer(Path(path).expanduser(), speaker=speaker)
 
 
 class PiperSynthesizer:

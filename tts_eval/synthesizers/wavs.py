@@ -21,7 +21,7 @@ def create(argument: str) -> WavsSynthesizer:
     """The folder that `wavs:FOLDER` names."""
     if not argument:
         raise ConfigError(["Synthesizer 'wavs' needs a folder: wavs:FOLDER."])
-    return WavsSynthesizer(Path(argument))
+    return WavsSynthesizer(Path(argument).expanduser())
 
 
 class WavsSynthesizer:

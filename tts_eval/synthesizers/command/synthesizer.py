@@ -34,7 +34,7 @@ def create(argument: str) -> CommandSynthesizer:
     """
     if not argument:
         raise ConfigError(["Synthesizer 'command' needs a file that describes the program: command:FILE.yaml."])
-    return CommandSynthesizer(read_command(Path(argument)))
+    return CommandSynthesizer(read_command(Path(argument).expanduser()))
 
 
 class CommandSynthesizer:

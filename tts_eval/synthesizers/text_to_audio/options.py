@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tts_eval.devices import DEVICES
 from tts_eval.errors import ConfigError
@@ -61,6 +62,6 @@ def parse_options(argument: str) -> VoiceOptions:
         source=Source.parse(source),
         device=values.get("device", ""),
         speaker=int(values["speaker"]) if "speaker" in values else None,
-        voice=values.get("voice", ""),
+        voice=str(Path(values["voice"]).expanduser()) if "voice" in values else "",
         vocoder=Source.parse(values["vocoder"]) if "vocoder" in values else None,
     )
