@@ -49,5 +49,5 @@ def _contents(path: Path) -> tuple[Hashable, ...]:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    stat = file.stat()
+    stat = file.stat() if file.exists() else file.lstat()  # a link may lead nowhere
     return stat.st_mtime_ns, stat.st_size

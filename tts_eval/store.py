@@ -194,9 +194,16 @@ def _acquire(folder: Path) -> int:
         raise RunLockedError(
             f"Another process (pid {holder}) is writing to {folder}. Wait for it, or give another --out."
         ) from error
-    if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
+    if not _lies_at(path, descriptor):
         os.close(descriptor)  # whoever held it has removed it: what was locked is no longer the folder's lock
         return _acquire(folder)
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _lies_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

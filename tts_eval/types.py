@@ -328,7 +328,7 @@ class StepSynthesizer(Synthesizer, Protocol):
 def as_step_synthesizer(synthesizer: Synthesizer) -> StepSynthesizer | None:
     """The synthesizer as one with steps; None where it has none.
 
-    Here and in `limits_of` alone is something asked for instead of declared.
+    Here, in `limits_of` and in `what_is_lacking` alone is something asked for instead of declared.
     """
     return cast(StepSynthesizer, synthesizer) if hasattr(synthesizer, "begin") else None
 
@@ -379,7 +379,7 @@ def what_is_lacking(verifier: Verifier, request: Request) -> Failure | None:
     """Why the verifier can judge nothing that is said for the request; None where it can, or never says.
 
     A verifier says so with a method `lacks(request: Request) -> Failure | None`, which it need not have: the same
-    failure that `score` would give, known without any audio. Like `as_step_synthesizer`, this asks for a capability.
+    failure that `score` would give, known without any audio.
     """
     lacks = getattr(verifier, "lacks", None)
     return cast("Failure | None", lacks(request)) if lacks else None

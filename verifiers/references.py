@@ -66,8 +66,9 @@ class References(Generic[T]):
         """Why there is nothing to compare with, as far as that is known without reading audio."""
         if source is None:
             return Failure(FailureKind.NO_REFERENCE, self._lacking)
-        if isinstance(source, Path) and not source.is_file():
-            return Failure(FailureKind.NO_REFERENCE, f"No audio file at {source}.")
+        path = source.path if isinstance(source, Excerpt) else source
+        if isinstance(path, Path) and not path.is_file():
+            return Failure(FailureKind.NO_REFERENCE, f"No audio file at {path}.")
         return None
 
     def _read(

@@ -38,6 +38,14 @@ def test_what_lies_at_a_path_now_decides(tmp_path: Path):
         assert once(Model, Model, place) is not before
 
 
+def test_a_link_in_a_folder_may_lead_nowhere(tmp_path: Path):
+    (tmp_path / "notes").symlink_to(tmp_path / "gone")
+    before = once(Model, Model, tmp_path)
+    assert once(Model, Model, tmp_path) is before
+    (tmp_path / "gone").write_text("here")
+    assert once(Model, Model, tmp_path) is not before
+
+
 def test_a_failure_is_not_remembered():
     def fail() -> Model:
         raise ValueError("damaged")

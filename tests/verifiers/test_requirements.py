@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tts_eval.audio import Clip, write_audio
+from tts_eval.audio import Clip, Excerpt, write_audio
 from tts_eval.emotions import Heard
 from tts_eval.errors import ConfigError, UnknownNameError, WeightsError
 from tts_eval.types import Candidate, FailureKind, FinishReason, Item, Prompt, Request, Sampling, what_is_lacking
@@ -119,9 +119,11 @@ def test_a_prompt_file_that_is_there_is_not_read(tmp_path: Path):
     path = tmp_path / "prompt.wav"
     speaker = SpeakerVerifier(Voices(), "voices")
     asked = request(prompt=Prompt(audio=path))
-    assert str(path) in what_is_lacking(speaker, asked).message
+    beginning = request(prompt=Prompt(audio=Excerpt(path, 1.0)))
+    for each in (asked, beginning):
+        assert str(path) in what_is_lacking(speaker, each).message
     write_audio(path, CLIP)
-    assert what_is_lacking(speaker, asked) is None
+    assert what_is_lacking(speaker, asked) is what_is_lacking(speaker, beginning) is None
 
 
 def test_everything_that_does_not_load_is_said_at_once():
