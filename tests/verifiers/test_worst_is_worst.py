@@ -24,6 +24,7 @@ VERIFIERS = (
     "asr:tiny.en",
     "likelihood:tiny.en",
     "speaker",
+    "speaker:campplus",
     "emotion",
     "quality",
     "quality:fast",
