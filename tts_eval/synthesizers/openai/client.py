@@ -148,7 +148,7 @@ class Client:
 
 def _backoff(retries: int) -> float:
     # No power of two beyond the longest wait: `retries` may be any number.
-    return min(FIRST_WAIT * 2 ** min(retries, 10), LONGEST_WAIT)
+    return min(FIRST_WAIT * 2.0 ** min(retries, 10), LONGEST_WAIT)
 
 
 def _seconds_asked_for(header: str | None) -> float | None:

@@ -95,9 +95,12 @@ def parse_options(argument: str) -> OpenAIOptions:
     """
     address, *settings = [part.strip() for part in argument.split(",")]
     secrets = [name for setting in settings if (name := setting.partition("=")[0].strip().lower()) in SECRETS]
-    if secrets or re.match(r"[^/]*//[^/]*@", address):  # nothing is echoed here: the spec holds a secret
+    if secrets or re.search("[@?#]", address):  # nothing is echoed here: the spec holds, or may hold, a secret
         raise ConfigError(
-            [f"'openai:...' must hold no key, as runs keep it. Put it into the environment variable {KEY_VARIABLE}."]
+            [
+                "'openai:...' must hold no key, as runs keep it: neither as a setting nor as a user or query in the "
+                f"address. Put it into the environment variable {KEY_VARIABLE}."
+            ]
         )
     key = os.environ.get(KEY_VARIABLE, "").strip()
     problems = _address_problems(address)
@@ -140,9 +143,9 @@ def _address_problems(address: str) -> list[str]:
         is_right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_right = False
-    if not is_right:
-        return [f"Synthesizer 'openai' needs the address of a server first, e.g. {EXAMPLE}; got '{address}'."]
-    return [] if not (parts.query or parts.fragment) else [f"'{address}' has a query or fragment; expected none."]
+    if is_right:
+        return []
+    return [f"Synthesizer 'openai' needs the address of a server first, e.g. {EXAMPLE}; got '{address}'."]
 
 
 def _endpoint(address: str) -> str:
