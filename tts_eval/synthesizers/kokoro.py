@@ -22,6 +22,7 @@ from tts_eval.execution import available_cores
 from tts_eval.key_values import parse_key_values
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.kokoro_model import ASSET, VOICES, Kokoro, find_pack
+from tts_eval.text import language_code
 from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit, Request
 from tts_eval.weights import fingerprint_of
 
@@ -85,7 +86,7 @@ class KokoroSynthesizer:
 
     def _say(self, request: Request) -> Clip | str:
         """The speech, or what is wrong with the request."""
-        if request.language != "en":
+        if language_code(request.language) != "en":
             return f"Kokoro reads English here, not '{request.language}'."
         try:
             return self._model.say(self._phonemize(request.text), self._voice)

@@ -13,11 +13,12 @@ import numpy as np
 
 from tts_eval.audio import Clip
 from tts_eval.errors import AudioError
+from tts_eval.types import Candidate, Cost, FinishReason, Job
 
 MOST_BYTES = 64 * 2**20
 """More than any clip that is worth judging: eleven minutes of 16-bit audio at 48 kHz."""
 CHUNK_HEADER = 8
-"""Name and length of a part of a WAV."""
+"""Name and length of a part of a WAV; a part of odd length has a byte behind it."""
 
 
 class Received(NamedTuple):
@@ -25,6 +26,17 @@ class Received(NamedTuple):
 
     clip: Clip
     is_cut: bool
+
+    def candidate(self, job: Job) -> Candidate:
+        """The clip as what was made for a job; its cost has no time in it yet."""
+        return Candidate(
+            index=job.index,
+            seed=job.seed,
+            sampling=job.sampling,
+            finish=FinishReason.LENGTH if self.is_cut else FinishReason.EOS,
+            clip=self.clip,
+            cost=Cost(audio_seconds=self.clip.seconds),
+        )
 
 
 def decode_received(content: bytes, longest_seconds: float) -> Received:
@@ -76,7 +88,8 @@ def _with_length(content: bytes) -> bytes:
         raise AudioError(f"the WAV ends after {len(content)} of {declared} bytes: it was cut on the way")
     start = len(b"RIFF....WAVE")
     while content[start : start + 4] not in (b"data", b""):
-        start += CHUNK_HEADER + _number(content[start + 4 : start + CHUNK_HEADER])
+        size = _number(content[start + 4 : start + CHUNK_HEADER])
+        start += CHUNK_HEADER + size + size % 2
     if _number(content[start + 4 : start + CHUNK_HEADER]) or len(content) <= start + CHUNK_HEADER:
         return content
     return content[: start + 4] + b"\xff\xff\xff\xff" + content[start + CHUNK_HEADER :]

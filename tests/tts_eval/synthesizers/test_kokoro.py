@@ -51,11 +51,12 @@ def test_a_text_is_said_once_for_all_candidates(make_jobs):
 
 def test_what_cannot_be_said_is_a_failure(make_jobs):
     requests = [Request(id="empty", text=""), Request(id="foreign", text="Hallo", language="de"), HELLO]
-    empty, foreign, good = synthesizer(Beeps()).generate(make_jobs(requests, 1))
+    requests.append(Request(id="british", text="Hello", language="en-GB"))
+    empty, foreign, good, british = synthesizer(Beeps()).generate(make_jobs(requests, 1))
     assert empty.failure.kind is foreign.failure.kind is FailureKind.SYNTHESIS
     assert "'empty'" in empty.failure.message
     assert "not 'de'" in foreign.failure.message
-    assert good.finish is FinishReason.EOS
+    assert good.finish is british.finish is FinishReason.EOS
 
 
 def test_a_clip_that_is_too_long_is_cut(make_jobs):

@@ -23,7 +23,7 @@ from tts_eval.synthesizers.command.batch import run_batch
 from tts_eval.synthesizers.command.config import CommandConfig, read_command
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.synthesizers.received import MOST_BYTES, decode_received
-from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit
+from tts_eval.types import Candidate, Cost, FailureKind, Job, Limit
 
 
 def create(argument: str) -> CommandSynthesizer:
@@ -78,17 +78,9 @@ def _heard(job: Job, path: Path, said: str) -> Candidate:
     if path.stat().st_size > MOST_BYTES:
         return _failed(job, FailureKind.UNREADABLE, f"the audio is longer than {MOST_BYTES // 2**20} MiB")
     try:
-        received = decode_received(path.read_bytes(), job.sampling.max_seconds)
+        return decode_received(path.read_bytes(), job.sampling.max_seconds).candidate(job)
     except AudioError as error:
         return _failed(job, FailureKind.UNREADABLE, f"{error}. The program said last: {said or 'nothing'}")
-    return Candidate(
-        index=job.index,
-        seed=job.seed,
-        sampling=job.sampling,
-        finish=FinishReason.LENGTH if received.is_cut else FinishReason.EOS,
-        clip=received.clip,
-        cost=Cost(audio_seconds=received.clip.seconds),
-    )
 
 
 def _failed(job: Job, kind: FailureKind, message: str) -> Candidate:

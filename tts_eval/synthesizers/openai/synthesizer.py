@@ -26,7 +26,7 @@ from tts_eval.synthesizers.openai.client import Answer, Client
 from tts_eval.synthesizers.openai.options import OpenAIOptions, parse_options
 from tts_eval.synthesizers.received import Received, decode_pcm, decode_received
 from tts_eval.synthesizers.side_by_side import side_by_side
-from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limit
+from tts_eval.types import Candidate, Cost, FailureKind, Job, Limit
 
 
 def create(argument: str) -> OpenAISynthesizer:
@@ -79,19 +79,11 @@ class OpenAISynthesizer:
         if not answer.content:
             return failed_candidate(job, FailureKind.EMPTY, f"{where} sent 0 bytes; expected audio.")
         try:
-            received = self._decode(answer, job.sampling.max_seconds)
+            return self._decode(answer, job.sampling.max_seconds).candidate(job)
         except AudioError as error:
             return failed_candidate(
                 job, FailureKind.UNREADABLE, f"{where} sent '{answer.content_type}' that cannot be heard: {error}."
             )
-        return Candidate(
-            index=job.index,
-            seed=job.seed,
-            sampling=job.sampling,
-            finish=FinishReason.LENGTH if received.is_cut else FinishReason.EOS,
-            clip=received.clip,
-            cost=Cost(audio_seconds=received.clip.seconds),
-        )
 
     def _decode(self, answer: Answer, longest_seconds: float) -> Received:
         # Any bytes pass for PCM, an error message too.

@@ -238,6 +238,14 @@ def test_a_streamed_wav_that_does_not_know_its_length_is_heard_whole(make_jobs, 
     assert say(Reply(bytes(wav)), make_jobs).clip.seconds == pytest.approx(0.5)
 
 
+def test_a_streamed_wav_may_have_a_note_of_odd_length(make_jobs):
+    wav = bytearray(tone_wav())
+    data = wav.index(b"data")
+    wav[4:8] = wav[data + 4 : data + 8] = struct.pack("<I", 0)
+    note = b"LIST" + struct.pack("<I", 5) + b"hello\0"
+    assert say(Reply(bytes(wav[:data]) + note + bytes(wav[data:])), make_jobs).clip.seconds == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("settings", ["", ",format=pcm"])
 def test_an_error_that_claims_success_is_no_audio(make_jobs, settings):
     made = say(Reply(b'{"detail": "model is loading"}', content_type="application/json"), make_jobs, settings)
