@@ -253,6 +253,7 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
     return replace(
         manifest,
         added_judges=before.added_judges,
+        resynthesis=before.resynthesis,
         verifiers={**before.verifiers, **manifest.verifiers},
         earlier_provenance=before.worked_on_with(manifest.provenance).earlier_provenance,
     )

@@ -203,4 +203,4 @@ def _absent(request: RequestResult, run: RunResults) -> RequestResult:
         )
         for index in range(size)
     )  # fmt: skip
-    return replace(request, candidates=candidates, ground_truth=None)
+    return replace(request, candidates=candidates, ground_truth=None, resynthesis=None)

@@ -20,6 +20,7 @@ import numpy as np
 
 from reports.alignment import Aligned, CommonMetric, align
 from reports.best_at_k import best_at_k, oracle_ranks
+from reports.coverage import failure_classes
 from reports.detectable import ALPHA, detectable_difference
 from reports.interval_methods import Method
 from reports.multiple_comparisons import holm
@@ -29,7 +30,7 @@ from reports.results import RequestResult, RunResults
 from reports.seeds import SeedSpread, mean_over, seed_spread
 from reports.sides import Side, not_there, sides_of
 from reports.statistics import Bootstrap, Estimate, Sums
-from reports.summary import FEWEST_CLUSTERS, cluster_of, cluster_unit, failure_classes, ground_truth_estimate
+from reports.summary import FEWEST_CLUSTERS, cluster_of, cluster_unit, ground_truth_estimate
 
 DRAWS = 10_000
 CHANGED = 10

@@ -24,6 +24,7 @@ from reports.formatting import number
 from reports.players import Encoded, encode, link
 from reports.pools import clip_value
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.scale_table import scale_table
 from reports.summary import Summary
 from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
@@ -124,6 +125,7 @@ def render_html(
         summary=summary,
         headline=headline(summary),
         metrics=metrics_table(summary),
+        scale=scale_table(summary),
         coverage=coverage_table(summary),
         groups=groups_table(summary),
         curve=curve_table(summary),

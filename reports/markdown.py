@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.scale_table import scale_table
 from reports.summary import Summary
 from reports.tables import (
     cost_table,
@@ -33,7 +34,7 @@ def render_markdown(summary: Summary, figure: str | None, section: TransferSecti
     image = (
         [f"## best@k curves\n\n![Expected metric of the best of k candidates, for every k]({figure})"] if figure else []
     )
-    tables = [coverage_table(summary), metrics_table(summary), groups_table(summary)]
+    tables = [coverage_table(summary), metrics_table(summary), scale_table(summary), groups_table(summary)]
     closing = [curve_table(summary), cost_table(summary)]
     parts = [
         title,

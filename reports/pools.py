@@ -69,6 +69,11 @@ def ground_truths_of(requests: Sequence[RequestResult], judged: JudgedMetric) ->
     return _pool([(request, (request.ground_truth,)) for request in requests if request.ground_truth], judged)
 
 
+def resyntheses_of(requests: Sequence[RequestResult], judged: JudgedMetric) -> Pool:
+    """The recordings through a codec as pools of one; every request needs one."""
+    return _pool([(request, (request.resynthesis,)) for request in requests if request.resynthesis], judged)
+
+
 def _pool(rows: Sequence[tuple[RequestResult, Sequence[CandidateResult]]], judged: JudgedMetric) -> Pool:
     shape = (len(rows), len(rows[0][1]))
     numerators, denominators = np.zeros(shape), np.ones(shape)

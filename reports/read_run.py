@@ -111,6 +111,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
             for index, row in enumerate(rows)
         ),
         ground_truth=_ground_truth(record, manifest, store),
+        resynthesis=_resynthesis(record, manifest, store),
     )
 
 
@@ -130,6 +131,14 @@ def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) ->
         selection_score=None,
         scores=scores,
     )
+
+
+def _resynthesis(record: RequestRecord, manifest: Manifest, store: RunStore) -> CandidateResult | None:
+    if not manifest.resynthesis or (record.request.ground_truth is None and not record.ground_truth_sha256):
+        return None
+    row = manifest.resynthesis_row(store, record)
+    scores = manifest.scores(store, record.reference_digest, row["audio_sha256"] if row else "")
+    return _candidate_result(ground_truth.RESYNTHESIS_INDEX, 0, row, 0, Verdict(None, 0, False), Spared(), scores)
 
 
 def _candidate_result(

@@ -82,6 +82,8 @@ class RequestResult:
     """Of all that a verifier may compare with: text, prompt, recording, metadata."""
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
+    resynthesis: CandidateResult | None = None
+    """The recording through a codec, where `tts-eval scale` made that."""
 
     @property
     def chosen(self) -> CandidateResult:

@@ -11,15 +11,15 @@ very metric, which no search can beat).
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from reports.best_at_k import best_at_k, oracle_ranks
-from reports.pools import Pool, clip_value, ground_truths_of, pool_of, ranks_of
-from reports.results import SINGLE_SAMPLE, CandidateResult, JudgedMetric, RequestResult, RunResults
+from reports.coverage import Coverage, coverage_of
+from reports.pools import Pool, ground_truths_of, pool_of, ranks_of, resyntheses_of
+from reports.results import SINGLE_SAMPLE, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from tts_eval.types import Cost
 
@@ -53,6 +53,8 @@ class MetricSummary:
     chosen: Estimate
     baseline: Estimate
     """A single sample: the expected value of one candidate."""
+    first: Estimate
+    """The candidate with index 0: what the run would be with N = 1."""
     oracle: Estimate
     difference: Estimate
     """chosen - baseline; undefined for pools of one."""
@@ -64,6 +66,8 @@ class MetricSummary:
     """The same, expected, for a single sample."""
     ground_truth: Estimate | None
     """The recordings by the same judge; None where the suite has none."""
+    resynthesis: Estimate | None
+    """The recordings through a codec; None where `tts-eval scale` has not made that."""
     curves: Curves
     clusters: int
     """How many independent draws the intervals rest on."""
@@ -89,25 +93,6 @@ class GroupSummary:
     group: str
     requests: int
     metrics: tuple[MetricSummary, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """What the numbers rest on."""
-
-    requests: int
-    scored: int
-    """Requests whose chosen clip every judge gave a number for."""
-    candidates: int
-    scored_candidates: int
-    failures: Mapping[str, int]
-    """Candidates by class of failure."""
-    chosen_failures: Mapping[str, int]
-    """Chosen candidates by class of failure."""
-    finishes: Mapping[str, int]
-    """Candidates by how they ended."""
-    spared: Mapping[str, int]
-    """Candidates that a cascade dropped before a verifier heard them, by verifier; no failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +126,8 @@ class Summary:
     report: str | None
     limits: tuple[str, ...] = ()
     """What the synthesizer did not do though the requests ask for it, in words."""
+    codec: str = ""
+    """What made the resyntheses of the recordings, NAME:REVISION."""
 
     @property
     def is_search(self) -> bool:
@@ -191,9 +178,16 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         synthesizer=results.synthesizer,
         strategy=results.strategy,
         n=results.n,
-        coverage=_coverage(results),
+        coverage=coverage_of(results),
         metrics=tuple(
-            _metric(judged, pools[judged.key], ranks, bootstrap, ground_truth_estimate(results.requests, judged, seed))
+            _metric(
+                judged,
+                pools[judged.key],
+                ranks,
+                bootstrap,
+                ground_truth_estimate(results.requests, judged, seed),
+                resynthesis_estimate(results.requests, judged, seed),
+            )
             for judged in results.metrics
         ),
         groups=_groups(results, pools, ranks, seed),
@@ -202,6 +196,7 @@ def summarise(results: RunResults, seed: int = 0, report_path: str | None = None
         cluster_unit=cluster_unit(results.requests),
         report=report_path,
         limits=results.limits,
+        codec=str(results.run.get("resynthesis", "")),
     )
 
 
@@ -213,7 +208,12 @@ def headline_metrics(metrics: Sequence[JudgedMetric]) -> tuple[JudgedMetric, ...
 
 
 def _metric(
-    judged: JudgedMetric, pool: Pool, ranks: np.ndarray, bootstrap: Bootstrap, ground_truth: Estimate | None = None
+    judged: JudgedMetric,
+    pool: Pool,
+    ranks: np.ndarray,
+    bootstrap: Bootstrap,
+    ground_truth: Estimate | None = None,
+    resynthesis: Estimate | None = None,
 ) -> MetricSummary:
     selected = best_at_k(pool.sums, ranks)
     oracle = best_at_k(pool.sums, oracle_ranks(pool.badness, ranks))
@@ -221,6 +221,7 @@ def _metric(
     oracle.numerators[~complete] = np.nan  # what was not heard might have been the best
     size = ranks.shape[1]
     before, after, best = column(selected, 0), column(selected, -1), column(oracle, -1)
+    first = column(pool.sums, 0)
     intervals = bootstrap.intervals(selected)
     n_chosen = int((pool.is_scored & (ranks == 0)).any(axis=1).sum())
     n_any = int((pool.is_scored.any(axis=1) & complete).sum())
@@ -239,6 +240,7 @@ def _metric(
         judged=judged,
         chosen=estimate(value, intervals[-1], n_chosen),
         baseline=estimate(baseline, intervals[0], n_any),
+        first=estimate(_finite(first.value), bootstrap.interval(first), int(pool.is_scored[:, 0].sum())),
         oracle=estimate(_finite(best.value), bootstrap.interval(best), n_any),
         difference=estimate(difference, paired.absolute, n_chosen),
         gain=estimate(
@@ -249,6 +251,7 @@ def _metric(
         above_half=None if lost is None else _finite(lost[-1]),
         baseline_above_half=None if lost is None else _finite(lost[0]),
         ground_truth=ground_truth,
+        resynthesis=resynthesis,
         curves=Curves(
             selected=tuple(_finite(number) for number in selected.value),
             intervals=tuple(intervals),
@@ -262,14 +265,30 @@ def _metric(
 def ground_truth_estimate(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
     """The recordings by one judge, over the requests that have one; how many that is of all stands beside it."""
     recorded = [request for request in requests if request.ground_truth is not None]
+    return _recorded(recorded, ground_truths_of, judged, seed, len(requests))
+
+
+def resynthesis_estimate(requests: Sequence[RequestResult], judged: JudgedMetric, seed: int) -> Estimate | None:
+    """The recordings through a codec, in the same way."""
+    recorded = [request for request in requests if request.resynthesis is not None]
+    return _recorded(recorded, resyntheses_of, judged, seed, len(requests))
+
+
+def _recorded(
+    recorded: Sequence[RequestResult],
+    pool_of_recorded: Callable[[Sequence[RequestResult], JudgedMetric], Pool],
+    judged: JudgedMetric,
+    seed: int,
+    expected: int,
+) -> Estimate | None:
     if not recorded:
         return None
-    pool = ground_truths_of(recorded, judged)
+    pool = pool_of_recorded(recorded, judged)
     sums = column(pool.sums, 0)
     bootstrap = bootstrap_of(recorded, seed)
     value = _finite(float(sums.value))
     interval = bootstrap.interval(sums) if value is not None else None
-    return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=len(requests))
+    return Estimate(value=value, interval=interval, n=int(pool.is_scored.sum()), n_expected=expected)
 
 
 def _groups(results: RunResults, pools: Mapping[str, Pool], ranks: np.ndarray, seed: int) -> tuple[GroupSummary, ...]:
@@ -287,44 +306,6 @@ def _groups(results: RunResults, pools: Mapping[str, Pool], ranks: np.ndarray, s
         )
         groups.append(GroupSummary(group=name, requests=len(clusters), metrics=metrics))
     return tuple(groups)
-
-
-def _coverage(results: RunResults) -> Coverage:
-    candidates = [candidate for request in results.requests for candidate in request.candidates]
-    chosen = [request.chosen for request in results.requests]
-    return Coverage(
-        requests=len(chosen),
-        scored=sum(not failure_classes(candidate, results.metrics) for candidate in chosen),
-        candidates=len(candidates),
-        scored_candidates=sum(not failure_classes(candidate, results.metrics) for candidate in candidates),
-        failures=_count(candidates, results.metrics),
-        chosen_failures=_count(chosen, results.metrics),
-        finishes=dict(Counter(candidate.finish.value for candidate in candidates).most_common()),
-        spared=dict(Counter(key for candidate in candidates for key in candidate.spared)),
-    )
-
-
-def failure_classes(candidate: CandidateResult, metrics: Sequence[JudgedMetric]) -> tuple[str, ...]:
-    """Why some number of this candidate is missing: its own failure, else its scores'; empty when none is."""
-    if candidate.failure is not None:
-        return (candidate.failure.kind.value,)
-    classes = []
-    for judged in metrics:
-        score = candidate.scores.get(judged.verifier_key)
-        if judged.verifier_key in candidate.spared:
-            continue
-        if score is None:
-            classes.append("not-judged")
-        elif score.failure is not None:
-            classes.append(score.failure.kind.value)
-        elif clip_value(candidate, judged) is None:
-            classes.append("not-a-number")
-    return tuple(dict.fromkeys(classes))
-
-
-def _count(candidates: Sequence[CandidateResult], metrics: Sequence[JudgedMetric]) -> dict[str, int]:
-    counts = Counter(name for candidate in candidates for name in failure_classes(candidate, metrics))
-    return dict(counts.most_common())
 
 
 def _cost(results: RunResults) -> CostSummary:
@@ -387,11 +368,17 @@ def _metric_json(metric: MetricSummary) -> dict[str, object]:
         "difference_ci": _interval_json(metric.difference.interval),
         "gain": metric.gain.value,
         "gain_ci": _interval_json(metric.gain.interval),
+        "first": metric.first.value,
+        "first_ci": _interval_json(metric.first.interval),
         "oracle": metric.oracle.value,
+        "oracle_ci": _interval_json(metric.oracle.interval),
         "ground_truth": metric.ground_truth.value if metric.ground_truth else None,
         "ground_truth_ci": _interval_json(metric.ground_truth.interval) if metric.ground_truth else None,
         "ground_truth_n": metric.ground_truth.n if metric.ground_truth else 0,
         "ground_truth_n_expected": metric.ground_truth.n_expected if metric.ground_truth else 0,
+        "resynthesis": metric.resynthesis.value if metric.resynthesis else None,
+        "resynthesis_ci": _interval_json(metric.resynthesis.interval) if metric.resynthesis else None,
+        "resynthesis_n": metric.resynthesis.n if metric.resynthesis else 0,
         "clusters": metric.clusters,
         "settled": metric.is_settled,
         "above_half": metric.above_half,

@@ -1,4 +1,4 @@
-"""The recording itself as a candidate: the row that gives a report its scale."""
+"""The recording as a candidate, as it is and through a codec: the rows that give a report its scale."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from tts_eval.audio import load_clip
 from tts_eval.errors import AudioError
-from tts_eval.types import Candidate, Cost, Failure, FailureKind, FinishReason, Item, Request, Sampling
+from tts_eval.types import Candidate, Cost, Failure, FailureKind, FinishReason, Item, Job, Request, Sampling
 
 INDEX = -1
 """What the run store calls the index of a ground truth; candidates count from 0."""
+RESYNTHESIS_INDEX = -2
+"""The same for what a codec makes of it."""
 
 
 def ground_truth_items(requests: Iterable[Request]) -> list[Item]:
@@ -32,3 +34,8 @@ def ground_truth_candidate(request: Request) -> Candidate:
         return Candidate(index=INDEX, seed=0, sampling=Sampling(), finish=FinishReason.FAILED, failure=failure)
     cost = Cost(audio_seconds=clip.seconds)
     return Candidate(index=INDEX, seed=0, sampling=Sampling(), finish=FinishReason.EOS, clip=clip, cost=cost)
+
+
+def resynthesis_job(request: Request) -> Job:
+    """What a codec is given to do: a codec knows neither seeds nor temperatures."""
+    return Job(request=request, index=RESYNTHESIS_INDEX, seed=0, sampling=Sampling())

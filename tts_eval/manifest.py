@@ -17,7 +17,7 @@ from tts_eval.audio import AudioSource, Excerpt
 from tts_eval.config import RunConfig, as_dict, is_whole_pool, parse_config, sampling_of
 from tts_eval.errors import StoreError
 from tts_eval.files import write_text_atomically
-from tts_eval.ground_truth import ground_truth_candidate
+from tts_eval.ground_truth import ground_truth_candidate, resynthesis_job
 from tts_eval.records import (
     candidate_key,
     reference_digest,
@@ -111,6 +111,8 @@ class Manifest:
     """By spec: the selection rule's and all judges'."""
     scales: Mapping[str, Scales] = field(default_factory=dict)
     """By the file that the selection rule names: what was in it."""
+    resynthesis: str = ""
+    """NAME:REVISION of the codec whose resyntheses `tts-eval scale` added; "" for none."""
     provenance: Mapping[str, Any]
     """What the run was last worked on with."""
     earlier_provenance: tuple[Mapping[str, Any], ...] = ()
@@ -136,6 +138,7 @@ class Manifest:
             "added_judges": list(self.added_judges),
             "verifiers": {spec: asdict(record) for spec, record in self.verifiers.items()},
             "scales": {name: scales_json(scales) for name, scales in self.scales.items()},
+            "resynthesis": self.resynthesis,
             "provenance": dict(self.provenance),
             "earlier_provenance": [dict(entry) for entry in self.earlier_provenance],
         }
@@ -162,6 +165,13 @@ class Manifest:
             for index in range(config.n)
         )
         return [store.candidates.get(key) for key in keys]
+
+    def resynthesis_row(self, store: RunStore, record: RequestRecord) -> Row | None:
+        """The stored row of the recording as the codec gives it back; None where there is none yet."""
+        truth, job = record.ground_truth_sha256, resynthesis_job(record.request)
+        return store.candidates.get(
+            candidate_key(self.resynthesis, job.request.id, truth, job.sampling, job.seed, job.index)
+        )
 
     def search_key(self, record: RequestRecord) -> str:
         """Under which the candidate is stored that this run's search chose for a request."""
@@ -214,6 +224,7 @@ def read_manifest(store: RunStore, name: str = "run.json") -> Manifest:
             added_judges=tuple(record["added_judges"]),
             verifiers={spec: VerifierRecord.from_json(entry) for spec, entry in record["verifiers"].items()},
             scales={name: scales_from_json(entry) for name, entry in record.get("scales", {}).items()},
+            resynthesis=record.get("resynthesis", ""),
             provenance=record["provenance"],
             earlier_provenance=tuple(record["earlier_provenance"]),
         )

@@ -58,7 +58,14 @@ class StoredSynthesizer:
     """`synthesizer`, with `store` as its memory."""
 
     def __init__(
-        self, synthesizer: Synthesizer, store: RunStore, executor: Executor, *, batch: int, advance: Advance
+        self,
+        synthesizer: Synthesizer,
+        store: RunStore,
+        executor: Executor,
+        *,
+        batch: int,
+        advance: Advance,
+        digest_of: Callable[[Request], str] = request_digest,
     ) -> None:
         self.name = synthesizer.name
         self.revision = synthesizer.revision
@@ -67,6 +74,7 @@ class StoredSynthesizer:
         self._executor = executor
         self._batch = batch
         self._advance = advance
+        self._digest_of = digest_of
 
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job, in order; a job that raises gives a failed candidate."""
@@ -94,7 +102,7 @@ class StoredSynthesizer:
         return kept
 
     def _key(self, job: Job) -> str:
-        digest = request_digest(job.request)
+        digest = self._digest_of(job.request)
         return candidate_key(synthesizer_identity(self), job.request.id, digest, job.sampling, job.seed, job.index)
 
     def _make(self, batch: Sequence[tuple[str, Job]]) -> list[Candidate]:

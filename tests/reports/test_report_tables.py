@@ -167,9 +167,10 @@ def test_markdown_tables_are_rectangular_and_complete(summary: Summary) -> None:
     assert "![" in document and "](best_at_k.png)" in document and "](promise.png)" in document
     assert "![" not in render_markdown(summary, None, section_of(make_results(n=1)))
     headings = [line for line in document.splitlines() if line.startswith("## ")]
-    assert headings[:5] == ["## Coverage", "## Metrics", "## Per group", "## best@k curves", "## Does it transfer?"]
+    expected = ["## Coverage", "## Metrics", "## Scale", "## Per group", "## best@k curves", "## Does it transfer?"]
+    assert headings[:6] == expected
     assert headings[-2:] == ["## best@k", "## Cost"]
-    assert len(headings) == 7 + len(section.tables) + len(section.folded)
+    assert len(headings) == 8 + len(section.tables) + len(section.folded)
     for table in (metrics_table(summary), coverage_table(summary)):
         lines = [line for line in to_markdown(table).splitlines() if line.startswith("|")]
         assert len({line.count("|") for line in lines}) == 1

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import calibrate, compare, inspect, plan, prepare, report, run, score, sweep, synth, transfer
+from tts_eval.cli import calibrate, compare, inspect, plan, prepare, report, run, scale, score, sweep, synth, transfer
 
 app = typer.Typer(
     name="tts-eval",
@@ -26,6 +26,7 @@ app.command("plan")(plan.plan_command)
 app.command("sweep")(sweep.sweep_command)
 app.command("synth")(synth.synth_command)
 app.command("score")(score.score_command)
+app.command("scale")(scale.scale_command)
 app.command("calibrate")(calibrate.calibrate_command)
 app.command("compare")(compare.compare_command)
 app.command("report")(report.report_command)

@@ -24,7 +24,7 @@ synthesizers.add(
 synthesizers.add(
     "codec-resynthesis",
     "tts_eval.synthesizers.codec_resynthesis:create",
-    "the true recording through a codec, as a ceiling; codec-resynthesis[:FOLDER_OR_HUB_ID]",
+    "the true recording through a codec, as a ceiling; codec-resynthesis[:llasa-nano|FOLDER|HUB_ID]",
 )
 synthesizers.add(
     "phrases",

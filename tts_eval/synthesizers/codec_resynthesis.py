@@ -1,7 +1,8 @@
 """The ceiling of every model that speaks through a codec: the true recording, encoded and decoded.
 
-`codec-resynthesis` is X-Codec-2 from the hub, `codec-resynthesis:FOLDER_OR_HUB_ID[@REVISION][,device=cuda]`
-any codec that `llasa` can use. Every candidate of a request is the same, whatever its seed.
+`codec-resynthesis` is X-Codec-2 from the hub, `codec-resynthesis:llasa-nano` the codec of the bundled model, and
+`codec-resynthesis:FOLDER_OR_HUB_ID[@REVISION][,device=cuda]` any codec that `llasa` can use. Every candidate of a
+request is the same, whatever its seed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tts_eval import weights
 from tts_eval.audio import Clip, load_clip
 from tts_eval.devices import choose_device
 from tts_eval.errors import AudioError
@@ -23,6 +25,9 @@ from tts_eval.types import Candidate, Cost, FailureKind, FinishReason, Job, Limi
 if TYPE_CHECKING:
     from tts_eval.synthesizers.codec import Codec
 
+BUNDLED = "llasa-nano"
+"""The codec that comes along, by the name of its model."""
+
 
 def create(argument: str) -> CodecResynthesis:
     """The codec that `codec-resynthesis:ARGUMENT` names.
@@ -32,8 +37,12 @@ def create(argument: str) -> CodecResynthesis:
         WeightsError: the codec cannot be used.
     """
     name, comma, settings = argument.partition(",")
-    argument = f"{name.strip() or CheckpointNotes().codec}{comma}{settings}"
-    options = parse_options(argument, CodecResynthesis.name, ["device"])
+    if name.strip() == BUNDLED:
+        folder = weights.bundled(BUNDLED).folder / "codec"
+        options = parse_options(settings, CodecResynthesis.name, ["device"], folder=folder)
+    else:
+        argument = f"{name.strip() or CheckpointNotes().codec}{comma}{settings}"
+        options = parse_options(argument, CodecResynthesis.name, ["device"])
     from tts_eval.synthesizers.llasa import loading
 
     device = choose_device(options.device)

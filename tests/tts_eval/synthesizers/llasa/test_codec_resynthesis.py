@@ -50,3 +50,13 @@ def test_bad_options_are_refused(codec_folder):
         load_synthesizer(f"codec-resynthesis:{codec_folder},device=tpu")
     with pytest.raises(ConfigError, match=r"Unknown option 'dtype' in 'codec-resynthesis:.*Expected one of: device\."):
         load_synthesizer(f"codec-resynthesis:{codec_folder},dtype=float16")
+
+
+@pytest.mark.real
+def test_the_bundled_codec_has_a_name(make_jobs, tone):
+    """And takes the same options as any other."""
+    ceiling = load_synthesizer("codec-resynthesis:llasa-nano,device=cpu")
+    (made,) = ceiling.generate(make_jobs([Request(id="a", text="a", ground_truth=tone)], 1))
+    assert len(made.tokens) == 13  # 25 codes a second, half a second
+    with pytest.raises(ConfigError, match="device is 'tpu'"):
+        load_synthesizer("codec-resynthesis:llasa-nano,device=tpu")
