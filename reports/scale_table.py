@@ -6,10 +6,24 @@ codec's own resynthesis of the truth, say, is more than the model can have gaine
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from reports.formatting import UNDEFINED, interval_text, number
 from reports.statistics import Estimate
 from reports.summary import MetricSummary, Summary, headline_metrics
 from reports.tables import HELD_OUT, SELECTED_ON, Cell, Column, Table, direction_text
+
+
+class ScaleRow(NamedTuple):
+    """One row of the scale."""
+
+    label: str
+    detail: str
+    estimates: Sequence[Estimate | None]
+    """One per metric."""
+    is_made: bool = True
+    """Whether the run's synthesizer made it."""
 
 
 def scale_table(summary: Summary) -> Table | None:
@@ -22,30 +36,31 @@ def scale_table(summary: Summary) -> Table | None:
         *(Column(_title(metric), numeric=True, essential=metric.judged in heads) for metric in summary.metrics),
     )
     rows = []
-    for label, detail, estimates in _rows(summary):
-        pairs = zip(estimates, summary.metrics, strict=True)
-        rows.append((Cell(label, detail), *(_cell(estimate, metric) for estimate, metric in pairs)))
+    for row in scale_rows(summary, summary.metrics):
+        pairs = zip(row.estimates, summary.metrics, strict=True)
+        rows.append((Cell(row.label, row.detail), *(_cell(estimate, metric) for estimate, metric in pairs)))
     return Table("Scale", columns, tuple(rows), tuple(_notes(summary)))
 
 
-def _rows(summary: Summary) -> list[tuple[str, str, list[Estimate | None]]]:
-    metrics, n = summary.metrics, summary.n
+def scale_rows(summary: Summary, metrics: Sequence[MetricSummary]) -> list[ScaleRow]:
+    """The rows that there are, with an estimate for each of `metrics`."""
+    n = summary.n
     truths = [metric.ground_truth for metric in metrics]
     resyntheses = [metric.resynthesis for metric in metrics]
-    rows: list[tuple[str, str, list[Estimate | None]]] = []
+    rows = []
     if any(truths):
-        rows.append(("Ground truth", "", truths))
+        rows.append(ScaleRow("Ground truth", "", truths, is_made=False))
     if any(resyntheses):
-        rows.append(("Codec resynthesis", summary.codec, resyntheses))
-    chosen: list[Estimate | None] = [metric.chosen for metric in metrics]
+        rows.append(ScaleRow("Codec resynthesis", summary.codec, resyntheses, is_made=False))
+    chosen = [metric.chosen for metric in metrics]
     if n < 2:
-        return [*rows, (f"Chosen: {summary.strategy}", "", chosen)]
+        return [*rows, ScaleRow("Chosen", summary.strategy, chosen)]
     return [
         *rows,
-        ("One sample", "the first", [metric.first for metric in metrics]),
-        (f"Random of {n}", "", [metric.baseline for metric in metrics]),
-        (f"Chosen of {n}", "", chosen),
-        (f"Oracle of {n}", "by each metric itself", [metric.oracle for metric in metrics]),
+        ScaleRow("One sample", "the first", [metric.first for metric in metrics]),
+        ScaleRow(f"Random of {n}", "", [metric.baseline for metric in metrics]),
+        ScaleRow(f"Chosen of {n}", "", chosen),
+        ScaleRow(f"Oracle of {n}", "by each metric itself", [metric.oracle for metric in metrics]),
     ]
 
 

@@ -10,7 +10,21 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from tts_eval import __version__
-from tts_eval.cli import calibrate, compare, inspect, plan, prepare, report, run, scale, score, sweep, synth, transfer
+from tts_eval.cli import (
+    calibrate,
+    compare,
+    inspect,
+    plan,
+    prepare,
+    replicate,
+    report,
+    run,
+    scale,
+    score,
+    sweep,
+    synth,
+    transfer,
+)
 
 app = typer.Typer(
     name="tts-eval",
@@ -29,6 +43,7 @@ app.command("score")(score.score_command)
 app.command("scale")(scale.scale_command)
 app.command("calibrate")(calibrate.calibrate_command)
 app.command("compare")(compare.compare_command)
+app.command("replicate")(replicate.replicate_command)
 app.command("report")(report.report_command)
 app.command("transfer")(transfer.transfer_command)
 app.command("ls")(inspect.ls_command)

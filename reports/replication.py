@@ -1,0 +1,182 @@
+"""What papers report, beside what runs here measured: the page benchmarks/replication.md.
+
+A number of ours stands in a table with published ones where requests, metric, text protocol and judge are those of
+the table; a cell for which that cannot be said is empty. Everything else that was measured has a table of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from reports.formatting import UNDEFINED, interval_text, number
+from reports.results import JudgedMetric
+from reports.scale_table import ScaleRow, scale_rows
+from reports.statistics import Estimate
+from reports.summary import MetricSummary, Summary
+from reports.tables import SELECTED_ON, Cell, Column, Table, escape_markdown, to_markdown
+
+HEADING = """# Replication
+
+Made by `tts-eval replicate`. Published rows are as printed in their sources, which give no intervals; the n of a table
+is the length of its list. Rows of this installation have a 95 % interval and n scored / n expected. They stand beside
+published rows where requests, text protocol and judge are the same. An empty cell was not reported or not
+measured; 'selected on': the judge took part in the choice, so the number flatters.
+Do not compare below about 0.3 points of WER across papers: the same model's published numbers differ by more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedMetric:
+    """A column of a published table, and what a number of ours must be to stand in it."""
+
+    title: str
+    metric: str
+    protocol: str
+    judge: str | None
+    """Pattern of the judge's full name; None where it is not known, so that nothing fits."""
+
+    def fits(self, judged: JudgedMetric) -> bool:
+        """Whether a metric of ours is this one, by the same judge."""
+        named = (judged.metric.name, judged.metric.protocol) == (self.metric, self.protocol)
+        return named and self.judge is not None and re.search(self.judge, judged.judge) is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """One system."""
+
+    system: str
+    source: str
+    values: tuple[float | None, ...]
+    """One per metric, as printed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One published table."""
+
+    title: str
+    suite: str | None
+    """NAME@VERSION of ours with the same requests; None where they are not known."""
+    n: int | None
+    protocol: str
+    metrics: tuple[PublishedMetric, ...]
+    rows: tuple[PublishedRow, ...]
+
+
+def load_published() -> tuple[Published, ...]:
+    """The tables of benchmarks/published.yaml.
+
+    Raises:
+        ValueError: a row has not as many values as its table has metrics.
+    """
+    import yaml
+
+    record = yaml.safe_load((files("benchmarks") / "published.yaml").read_text(encoding="utf-8"))
+    return tuple(_published(entry, record["sources"]) for entry in record["benchmarks"])
+
+
+def _published(entry: Mapping[str, Any], sources: Mapping[str, str]) -> Published:
+    metrics = tuple(PublishedMetric(**metric) for metric in entry["metrics"])
+    for row in entry["rows"]:
+        if len(row["values"]) != len(metrics):
+            raise ValueError(f"{entry['title']}, {row['system']}: {len(row['values'])} values for {len(metrics)}")
+    rows = tuple(
+        PublishedRow(system=row["system"], source=sources[row["source"]], values=tuple(row["values"]))
+        for row in entry["rows"]
+    )
+    return Published(
+        title=entry["title"],
+        suite=entry["suite"],
+        n=entry["n"],
+        protocol=entry["protocol"],
+        metrics=metrics,
+        rows=rows,
+    )
+
+
+def replication_page(published: Sequence[Published], summaries: Sequence[Summary]) -> str:
+    """The page, in Markdown."""
+    shown: set[tuple[int, str]] = set()
+    tables = [_beside(table, summaries, shown) for table in published]
+    others = _others(summaries, shown)
+    return "\n\n".join([HEADING, *map(to_markdown, tables), *([to_markdown(others)] if others else [])]) + "\n"
+
+
+def _beside(table: Published, summaries: Sequence[Summary], shown: set[tuple[int, str]]) -> Table:
+    columns = (
+        Column("System"), Column("Source"), *(Column(metric.title, numeric=True) for metric in table.metrics),
+        Column("n", numeric=True),
+    )  # fmt: skip
+    expected = "" if table.n is None else f"{table.n:,}"
+    rows = [
+        (
+            Cell(row.system),
+            Cell(row.source),
+            *(Cell("" if value is None else str(value)) for value in row.values),
+            Cell(expected),
+        )
+        for row in table.rows
+    ]
+    for place, summary in enumerate(summaries):
+        if summary.suite != table.suite:  # a part of a suite has another name
+            continue
+        fitting = [next((one for one in summary.metrics if metric.fits(one.judged)), None) for metric in table.metrics]
+        shown |= {(place, one.judged.key) for one in fitting if one}
+        if any(fitting):
+            rows += list(_ours(summary, fitting))
+    return Table(table.title, columns, tuple(rows), (escape_markdown(" ".join(table.protocol.split())),))
+
+
+def _ours(summary: Summary, fitting: Sequence[MetricSummary | None]) -> Iterator[tuple[Cell, ...]]:
+    rows = scale_rows(summary, [one for one in fitting if one])
+    for row in rows:
+        estimates = iter(row.estimates)
+        cells = [_value(next(estimates), one, row) if one else Cell("") for one in fitting]
+        counts = dict.fromkeys(f"{one.n}/{one.n_expected}" for one in row.estimates if one)
+        name = Cell(f"{summary.run}: {row.label}", _maker(summary, row), "held-out")
+        yield name, Cell("here"), *cells, Cell(", ".join(counts))
+
+
+def _maker(summary: Summary, row: ScaleRow) -> str:
+    return f"{summary.synthesizer}; {summary.strategy}" if row.is_made else row.detail
+
+
+def _others(summaries: Sequence[Summary], shown: set[tuple[int, str]]) -> Table | None:
+    rows = []
+    for place, summary in enumerate(summaries):
+        for metric in summary.metrics:
+            if (place, metric.judged.key) in shown:
+                continue
+            for row in scale_rows(summary, [metric]):
+                (estimate,) = row.estimates
+                counted = f"{estimate.n}/{estimate.n_expected}" if estimate else ""
+                rows.append((
+                    Cell(f"{summary.run}: {row.label}", _maker(summary, row)),
+                    Cell(summary.suite),
+                    Cell(metric.judged.metric.name),
+                    Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
+                    _value(estimate, metric, row),
+                    Cell(counted),
+                ))  # fmt: skip
+    if not rows:
+        return None
+    columns = (
+        Column("Run"), Column("Suite"), Column("Metric"), Column("Protocol, judge"), Column("Value", numeric=True),
+        Column("n", numeric=True),
+    )  # fmt: skip
+    notes = ("No published row was measured like this: other requests, a part of them, another judge or protocol.",)
+    return Table("Measured here in other ways", columns, tuple(rows), notes)
+
+
+def _value(estimate: Estimate | None, metric: MetricSummary, row: ScaleRow) -> Cell:
+    if estimate is None or not estimate.n:
+        return Cell("")
+    interval = interval_text(estimate.interval, metric.judged.metric, signed=False)
+    details = [] if interval == UNDEFINED else [interval]
+    if metric.judged.selected_on and row.is_made:
+        details.append(SELECTED_ON)
+    return Cell(number(estimate.value, metric.judged.metric), "\n".join(details))

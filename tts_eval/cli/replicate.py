@@ -1,0 +1,23 @@
+"""`tts-eval replicate`: published numbers beside those of runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reports.read_run import read_run
+from reports.replication import load_published, replication_page
+from reports.summary import summarise
+from tts_eval.files import write_text_atomically
+
+
+def replicate_command(
+    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs; none: published numbers alone.")] = None,
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("replication.md"),
+) -> None:
+    """Write what papers report beside what runs measured: same requests, protocol and judge in one table."""
+    summaries = [summarise(read_run(run)) for run in runs or []]
+    write_text_atomically(out, replication_page(load_published(), summaries))
+    typer.echo(out)
