@@ -35,13 +35,13 @@ class PublishedMetric:
     title: str
     metric: str
     protocol: str
-    judge: str | None
-    """Pattern of the judge's full name; None where it is not known, so that nothing fits."""
+    judge: str
+    """Pattern of the judge's full name; "" where it is not known, so that nothing fits."""
 
     def fits(self, judged: JudgedMetric) -> bool:
         """Whether a metric of ours is this one, by the same judge."""
         named = (judged.metric.name, judged.metric.protocol) == (self.metric, self.protocol)
-        return named and self.judge is not None and re.search(self.judge, judged.judge) is not None
+        return named and bool(self.judge) and re.search(self.judge, judged.judge) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ class PublishedRow:
 
     system: str
     source: str
-    values: tuple[float | None, ...]
-    """One per metric, as printed."""
+    values: tuple[str, ...]
+    """One per metric, as printed; "" where it was not reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +59,10 @@ class Published:
     """One published table."""
 
     title: str
-    suite: str | None
-    """NAME@VERSION of ours with the same requests; None where they are not known."""
-    n: int | None
+    suite: str
+    """NAME@VERSION of ours with the same requests; "" where they are not known."""
+    n: str
+    """Length of the list; "" where it is not known."""
     protocol: str
     metrics: tuple[PublishedMetric, ...]
     rows: tuple[PublishedRow, ...]
@@ -75,7 +76,8 @@ def load_published() -> tuple[Published, ...]:
     """
     import yaml
 
-    record = yaml.safe_load((files("benchmarks") / "published.yaml").read_text(encoding="utf-8"))
+    text = (files("benchmarks") / "published.yaml").read_text(encoding="utf-8")
+    record = yaml.load(text, Loader=yaml.BaseLoader)  # text stays text: 3.60 is not 3.6
     return tuple(_published(entry, record["sources"]) for entry in record["benchmarks"])
 
 
@@ -111,13 +113,12 @@ def _beside(table: Published, summaries: Sequence[Summary], shown: set[tuple[int
         Column("System"), Column("Source"), *(Column(metric.title, numeric=True) for metric in table.metrics),
         Column("n", numeric=True),
     )  # fmt: skip
-    expected = "" if table.n is None else f"{table.n:,}"
     rows = [
         (
             Cell(row.system),
             Cell(row.source),
-            *(Cell("" if value is None else str(value)) for value in row.values),
-            Cell(expected),
+            *map(Cell, row.values),
+            Cell(table.n),
         )
         for row in table.rows
     ]

@@ -15,15 +15,15 @@ from tts_eval.cli import replicate
 TABLE = Published(
     title="A benchmark",
     suite="demo-sentences@1",
-    n=1234,
+    n="1234",
     protocol="As it was.",
     metrics=(
         PublishedMetric(title="WER %", metric="wer", protocol="whisper-norm@1", judge="^whisper-tiny"),
-        PublishedMetric(title="SIM", metric="similarity", protocol="ge2e@1", judge=None),
+        PublishedMetric(title="SIM", metric="similarity", protocol="ge2e@1", judge=""),
     ),
     rows=(
-        PublishedRow(system="Their system", source="Their paper", values=(1.43, None)),
-        PublishedRow(system="Another", source="Their paper", values=(2.5, 0.61)),
+        PublishedRow(system="Their system", source="Their paper", values=("1.40", "")),
+        PublishedRow(system="Another", source="Their paper", values=("2.5", "0.61")),
     ),
 )
 
@@ -43,8 +43,8 @@ def section(page: str, title: str) -> list[list[str]]:
 def test_published_rows_are_as_printed_and_empty_cells_are_empty(summary: Summary) -> None:
     rows = section(replication_page([TABLE], []), "A benchmark")
     assert rows == [
-        ["Their system", "Their paper", "1.43", "", "1,234"],
-        ["Another", "Their paper", "2.5", "0.61", "1,234"],
+        ["Their system", "Their paper", "1.40", "", "1234"],
+        ["Another", "Their paper", "2.5", "0.61", "1234"],
     ]
     assert "Measured here" not in replication_page([TABLE], [])
 
@@ -92,14 +92,14 @@ def test_what_is_published_can_be_read() -> None:
     tables = {table.title: table for table in load_published()}
     english = tables["Seed-TTS-Eval, English"]
     rows = {row.system: row.values for row in english.rows}
-    assert rows["Human"] == (2.14, 0.734, None)
-    assert rows["Llasa 8B 250k h, partial PRM (SIM) + ORM (WER)"] == (1.39, 0.783, 0.799)
+    assert rows["Human"] == ("2.14", "0.734", "")
+    assert rows["Llasa 8B 250k h, partial PRM (SIM) + ORM (WER)"] == ("1.39", "0.783", "0.799")
     for table in tables.values():
         names = [row.system for row in table.rows]
         assert len(set(names)) == len(names), table.title
         for row in table.rows:
             for metric, value in zip(table.metrics, row.values, strict=True):
-                assert value is None or ("SIM" not in metric.title or 0 < value < 1), (table.title, row.system)
+                assert value == "" or 0 < float(value) < (1 if "SIM" in metric.title else 20), (table.title, row.system)
 
 
 @pytest.mark.parametrize(
