@@ -41,7 +41,7 @@ class RunConfig:
     strategy: str = "best-of-n"
     """Strategy spec, NAME or NAME:KEY=VALUE,..."""
     then: str = ""
-    """Selection rule that chooses among what a guided search leaves; `verifier` when empty."""
+    """Selection rule that chooses among what a guided search leaves; `verifier` when empty. `best-of-n:RULE` is RULE."""
     budget: str = ""
     """What may be spent on each request: NUMBER-tokens, NUMBER-flops or NUMBER-seconds; no limit when empty."""
     n: int = 8
@@ -64,6 +64,8 @@ class RunConfig:
     """Share of requests that may go unscored before the exit code says so."""
 
     def __post_init__(self) -> None:
+        # Whoever reads `beam, then best-of-n` as two strategies gets the one way to choose that there is.
+        object.__setattr__(self, "then", self.then.strip().removeprefix("best-of-n:"))
         problems = [
             f"{name} is {getattr(self, name)!r}; expected {expected}."
             for name, is_right, expected in (

@@ -102,3 +102,8 @@ def test_an_empty_file_is_called_empty(tmp_path: Path):
 def test_a_judge_has_a_name():
     with pytest.raises(ConfigError, match=r"judge is .*; expected names of verifiers"):
         parse_config({"judge": ["asr:base", " "]})
+
+
+def test_then_best_of_n_is_its_rule():
+    assert RunConfig(then="best-of-n:asr:tiny.en") == RunConfig(then="asr:tiny.en")
+    assert RunConfig(then="asr:tiny.en").then == "asr:tiny.en"
