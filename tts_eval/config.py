@@ -41,7 +41,7 @@ class RunConfig:
     strategy: str = "best-of-n"
     """Strategy spec, NAME or NAME:KEY=VALUE,..."""
     then: str = ""
-    """Selection rule that chooses among what a guided search leaves; `verifier` when empty. `best-of-n:RULE` is RULE."""
+    """Rule that chooses among what a guided search leaves; `verifier` when empty. `best-of-n:RULE` is RULE."""
     budget: str = ""
     """What may be spent on each request: NUMBER-tokens, NUMBER-flops or NUMBER-seconds; no limit when empty."""
     n: int = 8
