@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from reports.cost_table import cost_table
 from reports.diversity import TRANSCRIPT
 from reports.figures import COLOURS, panels_svg
 from reports.formatting import number
@@ -26,7 +27,7 @@ from reports.pools import clip_value
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.scale_table import scale_table
 from reports.summary import Summary
-from reports.tables import cost_table, coverage_table, curve_table, groups_table, headline, metrics_table
+from reports.tables import coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
 from reports.transfer_tables import TransferSection
 from tts_eval.edits import AlignedChunk

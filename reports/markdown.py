@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from reports.cost_table import cost_table
 from reports.scale_table import scale_table
 from reports.summary import Summary
 from reports.tables import (
-    cost_table,
     coverage_table,
     curve_table,
     escape_markdown,

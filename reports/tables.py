@@ -18,7 +18,6 @@ from reports.formatting import (
     interval_text,
     number,
     percent,
-    seconds_text,
 )
 from reports.results import JudgedMetric
 from reports.statistics import Estimate
@@ -99,7 +98,7 @@ def metrics_table(summary: Summary) -> Table:
         (
             Cell(metric.judged.metric.name, f"{metric.judged.verifier_key}\n{direction_text(metric.judged.metric)}"),
             Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
-            _role(metric.judged),
+            role_of(metric.judged),
             *_number_cells(summary, metric),
             *([_ground_truth(metric)] if is_recorded else []),
             Cell(percent(metric.above_half), _single(metric.baseline_above_half) if summary.n > 1 else ""),
@@ -118,7 +117,7 @@ def groups_table(summary: Summary) -> Table | None:
         (
             Cell(group.group or "(no group)", _plural(group.requests, "request")),
             Cell(metric.judged.metric.name, metric.judged.verifier_key),
-            _role(metric.judged),
+            role_of(metric.judged),
             *_number_cells(summary, metric),
             Cell(f"{metric.chosen.n}/{metric.chosen.n_expected}"),
         )
@@ -139,7 +138,9 @@ def groups_overview(summary: Summary) -> Table | None:
     columns = (
         Column("Group"),
         *(
-            Column(f"{head.judged.metric.name} by {head.judged.verifier_key}, {_role(head.judged).text}", numeric=True)
+            Column(
+                f"{head.judged.metric.name} by {head.judged.verifier_key}, {role_of(head.judged).text}", numeric=True
+            )
             for head in heads
         ),
     )
@@ -171,7 +172,7 @@ def curve_table(summary: Summary) -> Table | None:
     rows = tuple(
         (
             Cell(metric.judged.metric.name, metric.judged.verifier_key),
-            _role(metric.judged),
+            role_of(metric.judged),
             Cell(ranking),
             *(Cell(number(values[k - 1], metric.judged.metric)) for k in points),
         )
@@ -183,31 +184,6 @@ def curve_table(summary: Summary) -> Table | None:
     if summary.coverage.spared:
         notes.append("n/a: the best of k could be a candidate that the cascade dropped before this judge heard it.")
     return Table("best@k", columns, rows, tuple(notes))
-
-
-def cost_table(summary: Summary) -> Table:
-    """What the run cost, in all and per second of delivered audio."""
-    cost, delivered = summary.cost.total, summary.cost.delivered_seconds
-    roles = {metric.judged.verifier_key: f", {_role(metric.judged).text}" for metric in summary.metrics}
-    rows = [
-        ("Candidates", f"{summary.coverage.candidates:,}", ""),
-        ("Audio delivered", seconds_text(delivered), ""),
-        ("Audio made", seconds_text(cost.audio_seconds), _per(cost.audio_seconds, delivered)),
-        ("Synthesizer time", seconds_text(cost.generator_seconds), _per(cost.generator_seconds, delivered)),
-        ("Verifier time", seconds_text(cost.verifier_seconds), _per(cost.verifier_seconds, delivered)),
-        *((f"of which {name}{roles.get(name, '')}", seconds_text(seconds), _per(seconds, delivered))
-          for name, seconds in summary.cost.judging_seconds.items()),
-        *([("Verifier time that the cascade spared, estimated", seconds_text(cost.spared_seconds), ""),
-           ("Clips it did not show to a verifier", f"{cost.spared_calls:,}", "")] if cost.spared_calls else []),
-        *([("Attempts that were made again", f"{cost.retries:,}", "")] if cost.retries else []),
-        ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
-        ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
-    ]  # fmt: skip
-    return Table(
-        "Cost",
-        (Column("What"), Column("Total", numeric=True), Column("Per second delivered", numeric=True)),
-        tuple(tuple(Cell(text) for text in row) for row in rows),
-    )
 
 
 def headline(summary: Summary) -> str:
@@ -349,7 +325,8 @@ def _ground_truth(metric: MetricSummary) -> Cell:
     return cell if truth.n == truth.n_expected else Cell(f"{cell.text} ({truth.n}/{truth.n_expected})", cell.detail)
 
 
-def _role(judged: JudgedMetric) -> Cell:
+def role_of(judged: JudgedMetric) -> Cell:
+    """Whether a metric took part in the choice."""
     return Cell(SELECTED_ON, "", "selected-on") if judged.selected_on else Cell(HELD_OUT, "", "held-out")
 
 
@@ -406,7 +383,3 @@ def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is, on one line."""
     marked = re.sub(r"([\\`*_|]|\](?=\())", r"\\\1", " ".join(text.split()))
     return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _per(value: float, delivered: float) -> str:
-    return f"{value / delivered:.2f}" if delivered > 0 else UNDEFINED

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from results_factory import METRICS, make_results, section_of
 
+from reports.cost_table import cost_table
 from reports.formatting import difference_text, gain_text, interval_text, number, percent
 from reports.markdown import render_markdown
 from reports.results import SINGLE_SAMPLE, CandidateResult
@@ -13,7 +14,6 @@ from reports.statistics import Interval
 from reports.summary import FEWEST_CLUSTERS, Summary, summarise
 from reports.tables import (
     Table,
-    cost_table,
     coverage_table,
     curve_table,
     escape_markdown,

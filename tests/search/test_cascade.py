@@ -13,10 +13,11 @@ from benchmarks.perf.selection_rules import find_judge, gain
 from benchmarks.rescore import add_judges
 from benchmarks.runner import Quiet, run
 from reports.calibration import calibrate, scales_of
+from reports.cost_table import cost_table
 from reports.frame import results_frame
 from reports.read_run import read_run
 from reports.summary import summarise
-from reports.tables import cost_table, coverage_table, curve_table
+from reports.tables import coverage_table, curve_table
 from search.best_of_n import BestOfN
 from search.outcome import OutcomeVerifier
 from search.rule_text import parse_rule
