@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.grid import Cell
 from benchmarks.sweep import Outcome, read_sweep
+from reports.multiple_comparisons import holm
+from reports.permutation import permutation_p
 from reports.pools import pool_of, ranks_of
 from reports.read_run import results_of
 from reports.results import JudgedMetric, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
-from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_unit
+from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_of, cluster_unit
 from search.rule_text import parse_rule
 from tts_eval.config import RunConfig, is_whole_pool
 from tts_eval.errors import DataError
@@ -30,6 +33,9 @@ from tts_eval.manifest import Manifest, read_manifest
 from tts_eval.registry import parse_spec
 from tts_eval.store import RunStore
 from tts_eval.types import Cost
+
+SETTLED = 0.05
+"""Largest corrected p-value of a difference that is called better or worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,18 +47,26 @@ class CellMetric:
     value: Estimate
     difference: Estimate | None
     """To best-of-N at the same budget; None for that cell itself, and where there is none."""
+    p: float | None
+    """Of the permutation test of the difference; None where there is no difference."""
+    p_corrected: float | None
+    """The same after Holm, among all differences of the sweep."""
     clusters: int
 
     @property
     def verdict(self) -> str:
-        """Whether the difference is settled: better, worse, unsettled, too few; "" where there is none."""
+        """Whether the difference is settled: better, worse, unsettled, too few; "" where there is none.
+
+        "better alone" and "worse alone" would be settled if they were the only ones asked about.
+        """
         if self.difference is None or self.difference.value is None:
             return ""
         if self.difference.interval is None or self.clusters < FEWEST_CLUSTERS:
             return "too few"
         if not self.difference.interval.excludes_zero:
             return "unsettled"
-        return "better" if (self.difference.value > 0) == self.judged.metric.higher_is_better else "worse"
+        side = "better" if (self.difference.value > 0) == self.judged.metric.higher_is_better else "worse"
+        return side if self.p_corrected is not None and self.p_corrected <= SETTLED else f"{side} alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +158,15 @@ class _Seen:
     scores: list[float | None]
 
 
+class _Draws(NamedTuple):
+    """What decides resamples and swaps."""
+
+    bootstrap: Bootstrap
+    clusters: Sequence[str]
+    """Of each request."""
+    seed: int
+
+
 def summarise_sweep(folder: Path, seed: int = 0) -> SweepSummary:
     """The numbers of the sweep in `folder`; `seed` decides the resampling behind every interval.
 
@@ -161,9 +184,9 @@ def summarise_sweep(folder: Path, seed: int = 0) -> SweepSummary:
     for other in results:
         if [request.id for request in other.requests] != [request.id for request in requests]:
             raise DataError(f"The cells of {folder} have other requests than each other. Run 'tts-eval sweep' again.")
-    bootstrap = bootstrap_of(requests, seed)
+    draws = _Draws(bootstrap_of(requests, seed), [cluster_of(request) for request in requests], seed)
     cells = list({outcome.cell.row: outcome.cell for outcome in reversed(outcomes)}.values())[::-1]
-    summaries = [_cell(cell, cells, outcomes, seen, bootstrap) for cell in cells]
+    summaries = _corrected([_cell(cell, cells, outcomes, seen, draws) for cell in cells])
     keys: dict[str, JudgedMetric] = {}
     for summary in summaries:
         for metric in summary.metrics:
@@ -176,7 +199,7 @@ def summarise_sweep(folder: Path, seed: int = 0) -> SweepSummary:
         synthesizer=results[0].synthesizer,
         cells=tuple(summaries),
         metrics=tuple(sorted(keys.values(), key=lambda judged: not is_held_out[judged.key])),
-        clusters=bootstrap.n_clusters,
+        clusters=draws.bootstrap.n_clusters,
         cluster_unit=cluster_unit(requests),
     )
 
@@ -272,7 +295,7 @@ def _selection_cost(results: RunResults, manifest: Manifest) -> Cost:
 
 def _cell(
     cell: Cell, cells: Sequence[Cell], outcomes: Sequence[Outcome], seen: Mapping[str, Mapping[int, _Seen]],
-    bootstrap: Bootstrap,
+    draws: _Draws,
 ) -> CellSummary:  # fmt: skip
     by_seed = seen.get(cell.row, {})
     baseline = baseline_of(cell, cells)
@@ -280,14 +303,16 @@ def _cell(
     first = next(iter(by_seed.values()), None)
     scores = [score for one in by_seed.values() for score in one.scores]
     known = [score for score in scores if score is not None]
+    failures = {o.cell.config.seed: o.failure for o in outcomes if o.cell.row == cell.row and o.failure}
+    expected = len(by_seed) + len(failures)
     is_score = first is not None and len(known) == len(scores) and _is_absolute(cell.config)
     return CellSummary(
         name=cell.name,
         row=cell.row,
         config=cell.config,
         seeds=tuple(by_seed),
-        failures={o.cell.config.seed: o.failure for o in outcomes if o.cell.row == cell.row and o.failure},
-        metrics=tuple(_metric(key, by_seed, before, bootstrap) for key in (first.judged if first else ())),
+        failures=failures,
+        metrics=tuple(_metric(key, by_seed, before, expected, draws) for key in (first.judged if first else ())),
         cost=_mean_cost([one.cost for one in by_seed.values()], len(first.results.requests)) if first else None,
         baseline=baseline.row if baseline and before else "",
         selection_score=float(np.mean(known)) if is_score else None,
@@ -298,25 +323,38 @@ def _is_absolute(config: RunConfig) -> bool:
     return parse_rule(config.verifier).is_absolute
 
 
-def _metric(key: str, by_seed: Mapping[int, _Seen], before: Mapping[int, _Seen], bootstrap: Bootstrap) -> CellMetric:
+def _metric(
+    key: str, by_seed: Mapping[int, _Seen], before: Mapping[int, _Seen], seeds_expected: int, draws: _Draws
+) -> CellMetric:
     sums = _over_seeds([one.sums[key] for one in by_seed.values()])
     n = sum(int(one.is_scored[key].sum()) for one in by_seed.values())
     common = [seed for seed in by_seed if seed in before and key in before[seed].sums]
-    difference = None
+    difference, p = None, None
     if common:
         earlier = _over_seeds([before[seed].sums[key] for seed in common])
         later = _over_seeds([by_seed[seed].sums[key] for seed in common])
-        interval = bootstrap.paired(earlier, later).absolute
+        interval = draws.bootstrap.paired(earlier, later).absolute
         n_paired = sum(int((before[s].is_scored[key] & by_seed[s].is_scored[key]).sum()) for s in common)
         change = _finite(float(later.value) - float(earlier.value))
-        difference = _estimate(change, interval, n_paired, len(common) * len(earlier.numerators))
+        difference = _estimate(change, interval, n_paired, seeds_expected * len(earlier.numerators))
+        p = permutation_p(earlier, later, draws.clusters, np.random.default_rng([draws.seed, 1]))
     value = _finite(float(sums.value))
     return CellMetric(
         judged=next(iter(by_seed.values())).judged[key],
-        value=_estimate(value, bootstrap.interval(sums), n, len(by_seed) * len(sums.numerators)),
+        value=_estimate(value, draws.bootstrap.interval(sums), n, seeds_expected * len(sums.numerators)),
         difference=difference,
-        clusters=bootstrap.n_clusters,
+        p=p,
+        p_corrected=None,
+        clusters=draws.bootstrap.n_clusters,
     )
+
+
+def _corrected(cells: Sequence[CellSummary]) -> list[CellSummary]:
+    found = iter(holm([metric.p for cell in cells for metric in cell.metrics]))
+    return [
+        replace(cell, metrics=tuple(replace(metric, p_corrected=next(found)) for metric in cell.metrics))
+        for cell in cells
+    ]
 
 
 def _over_seeds(sums: Sequence[Sums]) -> Sums:

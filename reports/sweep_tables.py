@@ -9,7 +9,7 @@ from reports.formatting import UNDEFINED, difference_text, interval_text, number
 from reports.results import JudgedMetric
 from reports.statistics import Estimate
 from reports.summary import FEWEST_CLUSTERS
-from reports.sweep import CellCost, CellMetric, CellSummary, SweepSummary
+from reports.sweep import SETTLED, CellCost, CellMetric, CellSummary, SweepSummary
 from reports.tables import HELD_OUT, SELECTED_ON, Cell, Column, Table, escape_markdown, to_markdown
 from tts_eval.types import Metric
 
@@ -135,6 +135,8 @@ def _record(cell: CellSummary, metric: CellMetric) -> dict[str, Any]:
         "expected": metric.value.n_expected,
         "baseline": cell.baseline,
         **_estimate_record(metric.difference, "difference"),
+        "p": metric.p,
+        "p_holm": metric.p_corrected,
         "verdict": metric.verdict,
         **{name: getattr(cell.cost, name) if cell.cost else None for name in COSTS},
         "selection_score": cell.selection_score,
@@ -199,17 +201,12 @@ def _notes(summary: SweepSummary) -> list[str]:
     notes = [
         f"First number: mean over requests and seeds. Brackets: 95 % bootstrap over {summary.clusters} "
         f"{summary.cluster_unit}s, each with its mean over the seeds. Below: paired difference to best-of-n at the "
-        "same budget (without a budget: with the same n); better or worse where its interval excludes 0; too few: "
-        f"fewer than {FEWEST_CLUSTERS} to draw from. Costs are per request.",
+        "same budget (without a budget: with the same n); better or worse where its interval excludes 0 and its "
+        f"permutation p-value, after Holm among all differences of this sweep, is at most {SETTLED}; alone: only its "
+        f"interval says so; too few: fewer than {FEWEST_CLUSTERS} to draw from. Costs are per request.",
         f"'{SELECTED_ON}': that judge took part in this cell's choice, so its number flatters the cell. "
         f"Believe what is {HELD_OUT}.",
     ]
-    verdicts = [metric.verdict for cell in summary.cells for metric in cell.metrics if metric.verdict]
-    if len(verdicts) > 1:
-        notes.append(
-            f"The {len(verdicts)} verdicts of this sweep are each of one difference alone, uncorrected: of as many "
-            f"that are nothing about {0.05 * len(verdicts):.1f} look settled."
-        )
     above = [cell for cell in summary.cells if cell.failures]
     if above:
         notes.append(f"Failed for some seed: {', '.join(cell.row for cell in above)}.")

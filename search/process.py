@@ -70,15 +70,20 @@ class ProcessSearch:
         fitted = replace(self, guidance=self.guidance.with_steps_of(steps.step_seconds))
         rows = min(ROWS_AT_ONCE, steps.most_rows)
         for chunk in batched(requests, max(rows // (self.guidance.width * self.guidance.trees), 1)):
-            yield from fitted._found(chunk, steps, verifier, budget)
+            yield from fitted._found(chunk, steps, verifier, budget, [Cost()] * len(chunk))
 
     def _found(
-        self, requests: Sequence[Request], steps: StepSynthesizer, verifier: Verifier, budget: Budget
+        self,
+        requests: Sequence[Request],
+        steps: StepSynthesizer,
+        verifier: Verifier,
+        budget: Budget,
+        lost: Sequence[Cost],
     ) -> Iterator[SearchResult]:
         """One generation for all requests; when one of them breaks it, halves find out which.
 
-        Seeds say the same again; what the broken generation has cost is counted for nobody, as it would
-        depend on who shared it.
+        Seeds say the same again. What a broken generation has cost so far, `lost`, is part of each request's
+        price, but does not shorten its search: that would then depend on who shared the batch.
         """
         hunts = [self._hunt(request, steps.step_seconds, budget) for request in requests]
         try:
@@ -90,14 +95,16 @@ class ProcessSearch:
             broken = f"{type(error).__name__}: {error}"
         # Beyond the handler, so that a generation for which there was no memory is gone when its halves begin.
         if not broken:
-            yield from map(_result, hunts)
+            yield from (_result(hunt, before) for hunt, before in zip(hunts, lost, strict=True))
         elif len(requests) == 1:
-            yield self._failed(self._hunt(requests[0], steps.step_seconds, budget), broken, verifier)
+            failed = self._hunt(requests[0], steps.step_seconds, budget)
+            yield self._failed(failed, broken, verifier, lost[0] + hunts[0].cost)
         else:
             logger.warning("a search of %d requests broke off (%s); going on with halves", len(requests), broken)
             middle = len(requests) // 2
-            yield from self._found(requests[:middle], steps, verifier, budget)
-            yield from self._found(requests[middle:], steps, verifier, budget)
+            lost = [before + hunt.cost + Cost(retries=1) for hunt, before in zip(hunts, lost, strict=True)]
+            yield from self._found(requests[:middle], steps, verifier, budget, lost[:middle])
+            yield from self._found(requests[middle:], steps, verifier, budget, lost[middle:])
 
     def _jobs(self, hunts: Sequence[Hunt]) -> list[Job]:
         number_rows(hunts)
@@ -127,14 +134,14 @@ class ProcessSearch:
         hunt.beams = affordable(hunt, beams, budget, self.guidance.step_seconds)
         return hunt
 
-    def _failed(self, hunt: Hunt, problem: str, verifier: Verifier) -> SearchResult:
+    def _failed(self, hunt: Hunt, problem: str, verifier: Verifier, lost: Cost) -> SearchResult:
         beam = hunt.beams[0]
         job = Job(request=hunt.request, index=0, seed=beam.candidate.seed, sampling=self.sampling)
         message = f"'{hunt.request.id}': {problem}"
         beam.candidate, beam.is_over = failed_candidate(job, FailureKind.SYNTHESIS, message), True
         hunt.beams = [beam]
         judge([hunt], self.then or verifier)
-        return _result(hunt)
+        return _result(hunt, lost)
 
 
 class _Batch:
@@ -277,7 +284,7 @@ def judge(hunts: Sequence[Hunt], verifier: Verifier, ahead: dict[int, tuple[Cand
         beam.score, beam.merit, beam.is_final = score, merit, beam.is_over
 
 
-def _result(hunt: Hunt) -> SearchResult:
+def _result(hunt: Hunt, lost: Cost) -> SearchResult:
     # Resampling may repeat a beam that had ended; it is one candidate.
     beams = sorted(hunt.beams, key=lambda beam: beam.candidate.index)
     unique = list({(b.candidate.index, b.candidate.seed, b.candidate.cost.tokens): b for b in beams}.values())
@@ -287,5 +294,5 @@ def _result(hunt: Hunt) -> SearchResult:
         candidates=tuple(replace(beam.candidate, index=index) for index, beam in enumerate(unique)),
         scores=tuple(scores),
         ranks=tuple(ranks([beam.merit for beam in unique])),
-        cost=hunt.cost,
+        cost=hunt.cost + lost,
     )

@@ -53,7 +53,7 @@ class GuardsVerifier:
     version = "2"
     judge = "signal"
     supports_partial = True
-    metrics = (Metric(name="clean", higher_is_better=True, worst=0.0, unit="rate", protocol="guards@1"),)
+    metrics = (Metric(name="clean", higher_is_better=True, worst=0.0, unit="rate", protocol="guards@2"),)
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item; details name the guards that object, and why."""

@@ -9,7 +9,6 @@ Clips come one at a time, as its group norm takes statistics over padding too.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,33 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tts_eval.errors import MissingDependencyError, WeightsError
+from verifiers.fairseq_layout import renamed, sizes
 
 if TYPE_CHECKING:
     import torch
 
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
-"""Of the convolutions before the transformer; the same in every wav2vec 2.0."""
 HEAD_WIDTH = 64
 """Of an attention head, in every wav2vec 2.0; the weights do not tell."""
 HALF_RANGE, MIDDLE = 2.0, 3.0
 """The network speaks of opinions from -1 to 1; people of 1 to 5."""
 
 _SSL = "wav2vec2."
-_RENAMED = (
-    # fairseq's wav2vec 2.0 to transformers' Wav2Vec2Model.
-    (r"feature_extractor\.conv_layers\.(\d+)\.0\.(.*)", r"feature_extractor.conv_layers.\1.conv.\2"),
-    (r"feature_extractor\.conv_layers\.0\.2\.(.*)", r"feature_extractor.conv_layers.0.layer_norm.\1"),
-    (r"layer_norm\.(.*)", r"feature_projection.layer_norm.\1"),
-    (r"post_extract_proj\.(.*)", r"feature_projection.projection.\1"),
-    (r"mask_emb", r"masked_spec_embed"),
-    (r"encoder\.pos_conv\.0\.bias", r"encoder.pos_conv_embed.conv.bias"),
-    (r"encoder\.pos_conv\.0\.weight_g", r"encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
-    (r"encoder\.pos_conv\.0\.weight_v", r"encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
-    (r"encoder\.layers\.(\d+)\.self_attn\.(.*)", r"encoder.layers.\1.attention.\2"),
-    (r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.(.*)", r"encoder.layers.\1.layer_norm.\2"),
-    (r"encoder\.layers\.(\d+)\.fc1\.(.*)", r"encoder.layers.\1.feed_forward.intermediate_dense.\2"),
-    (r"encoder\.layers\.(\d+)\.fc2\.(.*)", r"encoder.layers.\1.feed_forward.output_dense.\2"),
-)
 
 
 class Utmos:
@@ -68,7 +51,7 @@ class Utmos:
             ) from error
         try:
             state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            ssl = {_renamed(key.removeprefix(_SSL)): value for key, value in state.items() if key.startswith(_SSL)}
+            ssl = renamed(state, _SSL)
             model: Any = Wav2Vec2Model(Wav2Vec2Config(**wav2vec2_settings(ssl)))
             model.load_state_dict(ssl)
             self._context = torch.cat([state["domain_emb"], state["judge_emb"]], dim=1).to(device)
@@ -130,25 +113,9 @@ def wav2vec2_settings(state: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: a weight that tells a size is missing.
     """
-    convolutions = [state[f"feature_extractor.conv_layers.{index}.conv.weight"].shape for index in range(len(STRIDES))]
-    hidden, grouped, positions = state["encoder.pos_conv_embed.conv.parametrizations.weight.original1"].shape
-    norms = [key for key in state if re.fullmatch(r"encoder\.layers\.\d+\.layer_norm\.weight", key)]
+    settings = sizes(state)
     return {
-        "hidden_size": hidden,
-        "num_hidden_layers": len(norms),
-        "num_attention_heads": hidden // HEAD_WIDTH,
-        "intermediate_size": state["encoder.layers.0.feed_forward.intermediate_dense.weight"].shape[0],
-        "conv_dim": [shape[0] for shape in convolutions],
-        "conv_kernel": [shape[2] for shape in convolutions],
-        "conv_stride": list(STRIDES),
-        "num_conv_pos_embeddings": positions,
-        "num_conv_pos_embedding_groups": hidden // grouped,
+        **settings,
+        "num_attention_heads": settings["hidden_size"] // HEAD_WIDTH,
         "mask_time_prob": 0.05,  # makes room for the mask's embedding, which the file holds; eval never masks
     }
-
-
-def _renamed(key: str) -> str:
-    for pattern, replacement in _RENAMED:
-        if re.fullmatch(pattern, key):
-            return re.sub(pattern, replacement, key)
-    return key

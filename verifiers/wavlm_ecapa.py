@@ -20,39 +20,21 @@ import numpy as np
 
 from tts_eval.errors import MissingDependencyError, WeightsError
 from tts_eval.execution import batched_by_length
+from verifiers.fairseq_layout import STRIDES, renamed, sizes
 from verifiers.speaker_encoder import RATE, direction
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-STRIDES = (5, 2, 2, 2, 2, 2, 2)
-"""Of the convolutions before WavLM's transformer; like the next, the same in every WavLM."""
 FARTHEST = 800
-"""Frames beyond which relative positions are not told apart."""
+"""Frames beyond which relative positions are not told apart; the same in every WavLM."""
 MAX_BATCH_SECONDS = 40.0
 """Of a batch with its padding; attention takes memory with the square of the longest clip."""
 
 IGNORED = ("loss_calculator.", "feature_extract.model.mask_emb")
 """Weights that only training needs."""
 _WAVLM = "feature_extract.model."
-_RENAMED = (
-    # UniLM's WavLM to transformers' WavLMModel; (.*) stays.
-    (r"feature_extractor\.conv_layers\.(\d+)\.0\.(.*)", r"feature_extractor.conv_layers.\1.conv.\2"),
-    (r"feature_extractor\.conv_layers\.(\d+)\.2\.(?:1\.)?(.*)", r"feature_extractor.conv_layers.\1.layer_norm.\2"),
-    (r"layer_norm\.(.*)", r"feature_projection.layer_norm.\1"),
-    (r"post_extract_proj\.(.*)", r"feature_projection.projection.\1"),
-    (r"encoder\.pos_conv\.0\.bias", r"encoder.pos_conv_embed.conv.bias"),
-    (r"encoder\.pos_conv\.0\.weight_g", r"encoder.pos_conv_embed.conv.parametrizations.weight.original0"),
-    (r"encoder\.pos_conv\.0\.weight_v", r"encoder.pos_conv_embed.conv.parametrizations.weight.original1"),
-    (r"encoder\.layers\.(\d+)\.self_attn\.grep_linear\.(.*)", r"encoder.layers.\1.attention.gru_rel_pos_linear.\2"),
-    (r"encoder\.layers\.(\d+)\.self_attn\.grep_a", r"encoder.layers.\1.attention.gru_rel_pos_const"),
-    (r"encoder\.layers\.0\.self_attn\.relative_attention_bias\.(.*)", r"encoder.layers.0.attention.rel_attn_embed.\1"),
-    (r"encoder\.layers\.(\d+)\.self_attn\.(.*)", r"encoder.layers.\1.attention.\2"),
-    (r"encoder\.layers\.(\d+)\.self_attn_layer_norm\.(.*)", r"encoder.layers.\1.layer_norm.\2"),
-    (r"encoder\.layers\.(\d+)\.fc1\.(.*)", r"encoder.layers.\1.feed_forward.intermediate_dense.\2"),
-    (r"encoder\.layers\.(\d+)\.fc2\.(.*)", r"encoder.layers.\1.feed_forward.output_dense.\2"),
-)  # fmt: skip
 _HEAD_PARTS = {"Conv1dReluBn1": "before", "Res2Conv1dReluBn": "res2", "Conv1dReluBn2": "after", "SE_Connect": "gate"}
 
 
@@ -80,9 +62,7 @@ class WavLMEcapaEncoder:
 
         state = _read(checkpoint)
         try:
-            wavlm = {
-                _renamed(key.removeprefix(_WAVLM)): value for key, value in state.items() if key.startswith(_WAVLM)
-            }
+            wavlm = renamed(state, _WAVLM)
             model: Any = WavLMModel(WavLMConfig(**wavlm_settings(wavlm)))
             model.load_state_dict(wavlm)
             head = {_head_name(key): value for key, value in state.items() if not key.startswith("feature_extract.")}
@@ -150,24 +130,13 @@ def wavlm_settings(state: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError: a weight that tells a size is missing.
     """
-    convs = [state[f"feature_extractor.conv_layers.{index}.conv.weight"].shape for index in range(len(STRIDES))]
-    hidden, grouped, positions = state["encoder.pos_conv_embed.conv.parametrizations.weight.original1"].shape
     # Layer norms after every convolution, as in WavLM-large, come with layer norms before every block.
     large = f"feature_extractor.conv_layers.{len(STRIDES) - 1}.layer_norm.weight" in state
     buckets, heads = state["encoder.layers.0.attention.rel_attn_embed.weight"].shape
     return {
-        "hidden_size": hidden,
-        "num_hidden_layers": len(
-            [key for key in state if re.fullmatch(r"encoder\.layers\.\d+\.layer_norm\.weight", key)]
-        ),
+        **sizes(state),
         "num_attention_heads": heads,
-        "intermediate_size": state["encoder.layers.0.feed_forward.intermediate_dense.weight"].shape[0],
-        "conv_dim": [shape[0] for shape in convs],
-        "conv_kernel": [shape[2] for shape in convs],
-        "conv_stride": list(STRIDES),
         "conv_bias": "feature_extractor.conv_layers.0.conv.bias" in state,
-        "num_conv_pos_embeddings": positions,
-        "num_conv_pos_embedding_groups": hidden // grouped,
         "num_buckets": buckets,
         "max_bucket_distance": FARTHEST,
         "feat_extract_norm": "layer" if large else "group",
@@ -189,13 +158,6 @@ def _read(checkpoint: Path) -> dict[str, Tensor]:
             f"{checkpoint} cannot be read as weights: {type(error).__name__}: {(str(error).splitlines() or [''])[0]} "
             "Expected a .pth file with nothing but tensors; download it again."
         ) from error
-
-
-def _renamed(key: str) -> str:
-    for pattern, replacement in _RENAMED:
-        if re.fullmatch(pattern, key):
-            return re.sub(pattern, replacement, key)
-    return key
 
 
 def _head_name(key: str) -> str:

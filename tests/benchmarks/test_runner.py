@@ -8,22 +8,16 @@ import pytest
 
 from benchmarks.perf.kill_and_resume import kill_and_resume
 from benchmarks.rescore import add_judges
-from benchmarks.runner import Quiet, run
+from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
-from reports.results import RunResults
-from reports.summary import Summary, summarise
-from reports.tables import metrics_table
 from tts_eval import __version__
 from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError, RunLockedError, StoreError
-from tts_eval.ground_truth import ground_truth_items
+from tts_eval.errors import ConfigError, StoreError
 from tts_eval.manifest import VerifierRecord
-from tts_eval.store import RunStore
-from tts_eval.types import FailureKind, Prompt, Request
-from verifiers import load_verifier
+from tts_eval.types import Prompt, Request
 from verifiers.fake import FakeVerifier
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
@@ -278,77 +272,6 @@ def test_what_a_run_was_made_with_before_is_kept(tmp_path: Path, monkeypatch):
     assert [entry["tts_eval"] for entry in manifest["earlier_provenance"]] == [__version__]
 
 
-@pytest.fixture
-def recorded(monkeypatch, tmp_path: Path) -> Suite:
-    """Three requests with a recording each; the last one cannot be read."""
-    tone = np.sin(np.arange(16_000, dtype=np.float32) / 20)
-    for number in range(2):
-        write_audio(tmp_path / f"truth-{number}.wav", Clip(tone / (2 + number), 16_000))
-    (tmp_path / "truth-2.wav").write_text("no audio")
-    requests = tuple(Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.wav") for i in range(3))
-    suite = Suite(name="recorded@1", requests=requests, judges=("fake:2",))
-    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    return suite
-
-
-def test_ground_truths_are_judged_and_take_no_part_in_the_search(tmp_path: Path, recorded):
-    run(replace(CONFIG, limit=None), tmp_path / "run")
-    add_judges(tmp_path / "run", ["fake:3"])
-    results = read_run(tmp_path / "run")
-    for metric in results.metrics:
-        truths = [request.ground_truth for request in results.requests]
-        assert [truth.is_scored(metric) for truth in truths] == [True, True, False]
-        expected = load_verifier(metric.verifier_key).score(ground_truth_items(recorded.requests[:2]))
-        assert [truth.value(metric) for truth in truths[:2]] == [score.value for score in expected]
-        assert truths[2].value(metric) == metric.metric.worst
-    assert all(len(request.candidates) == 4 for request in results.requests)
-    summary = summarise(results)
-    for entry in summary.metrics:
-        assert (entry.ground_truth.n, entry.ground_truth.n_expected) == (2, 3)
-        values = [request.ground_truth.value(entry.judged) for request in results.requests]
-        assert entry.ground_truth.value == pytest.approx(np.mean(values))
-    table = metrics_table(summary)
-    column = [column.title for column in table.columns].index("Truth")
-    assert all(row[column].text.endswith("(2/3)") for row in table.rows)
-    assert all(record["ground_truth_n_expected"] == 3 for record in summary.as_json()["metrics"].values())
-    assert "Truth" not in [column.title for column in metrics_table(without_recordings(results)).columns]
-
-
-def without_recordings(results: RunResults) -> Summary:
-    requests = tuple(replace(request, ground_truth=None) for request in results.requests)
-    return summarise(replace(results, requests=requests))
-
-
-def test_recordings_count_in_the_progress_and_are_judged_on_resume(tmp_path: Path, recorded, caplog):
-    class Counter(Quiet):
-        def __init__(self):
-            self.totals: dict[str, int] = {}
-            self.done: dict[str, int] = {}
-
-        def start(self, phase: str, total: int) -> None:
-            self.totals[phase] = total
-
-        def advance(self, phase: str, amount: int) -> None:
-            self.done[phase] = self.done.get(phase, 0) + amount
-
-    for _ in range(2):
-        counter = Counter()
-        run(replace(CONFIG, limit=None), tmp_path / "run", counter)
-        assert counter.done == counter.totals == {"generate": 12, "select fake": 15, "judge fake:2": 15}
-        assert "the recording of 'r2' cannot be judged" in caplog.text
-        caplog.clear()
-
-
-def test_a_recording_in_memory_is_reported_too(tmp_path: Path, monkeypatch):
-    tone = np.sin(np.arange(16_000, dtype=np.float32) / 20)
-    request = Request(id="r", text="one two", ground_truth=Clip(tone / 2, 16_000))
-    suite = Suite(name="recorded@1", requests=(request,), judges=("fake:2",))
-    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    run(replace(CONFIG, limit=None), tmp_path)
-    (result,) = read_run(tmp_path).requests
-    assert result.ground_truth.scores.keys() == {"fake", "fake:2"}
-
-
 def test_an_added_judge_hears_what_is_made_later(tmp_path: Path):
     run(replace(CONFIG, n=2), tmp_path)
     add_judges(tmp_path, ["fake:3"])
@@ -363,11 +286,6 @@ def test_adding_a_judge_notes_what_it_was_done_with(tmp_path: Path, monkeypatch)
     manifest = json.loads((tmp_path / "run.json").read_text())
     assert manifest["provenance"] == {"tts_eval": "another"}
     assert [entry["tts_eval"] for entry in manifest["earlier_provenance"]] == [__version__]
-
-
-def test_a_limit_beyond_the_suite_is_not_mentioned(tmp_path: Path, recorded):
-    run(replace(CONFIG, limit=10), tmp_path / "run")
-    assert read_run(tmp_path / "run").suite == "recorded@1"
 
 
 def test_long_clips_are_read_and_judged_in_batches_of_bounded_audio(tmp_path: Path, monkeypatch):
@@ -397,54 +315,3 @@ def test_long_clips_are_read_and_judged_in_batches_of_bounded_audio(tmp_path: Pa
         assert batches[judge] == [[0.5, 1.0], [1.5], [2.0], [2.5], [3.0]] * 2
     columns = ["fake#stray", "fake:2#stray"]
     assert frame(tmp_path / "whole")[columns].equals(frame(tmp_path / "parts")[columns])
-
-
-def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, monkeypatch):
-    run(CONFIG, tmp_path)
-    for module in ("models", "rescore"):
-        monkeypatch.setattr(f"benchmarks.{module}.load_verifiers", lambda specs: pytest.fail("loaded"))
-    with RunStore.create(tmp_path):
-        with pytest.raises(RunLockedError, match="Another process"):
-            run(CONFIG, tmp_path)
-        with pytest.raises(RunLockedError, match="Another process"):
-            add_judges(tmp_path, ["fake:3"])
-
-
-@pytest.mark.parametrize("change", [{"judge": ("fake:x",)}, {"judge": ("speaker",)}, {"verifier": "fake#none"}])
-def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch, change):
-    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
-    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    monkeypatch.setattr("benchmarks.models.load_synthesizer", lambda spec: pytest.fail("went on"))
-    with pytest.raises(ConfigError):
-        run(replace(CONFIG, **change), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
-    (tmp_path / "mine").mkdir()
-    with pytest.raises(ConfigError):
-        run(replace(CONFIG, **change), tmp_path / "mine")
-    assert not list((tmp_path / "mine").iterdir())
-
-
-def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch):
-    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
-    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    run(CONFIG, tmp_path)
-    before = (tmp_path / "run.json").read_text()
-    with pytest.raises(ConfigError, match=r"'speaker' can judge none of the requests\. 'r': The request has neither"):
-        add_judges(tmp_path, ["speaker"])
-    assert (tmp_path / "run.json").read_text() == before
-
-
-def test_a_judge_that_cannot_judge_all_is_a_warning_and_stays_in_the_denominator(tmp_path: Path, monkeypatch, caplog):
-    tone = np.sin(np.arange(48_000, dtype=np.float32) / 20)
-    requests = (
-        Request(id="with", text="one two", prompt=Prompt(audio=Clip(tone, 16_000))),
-        Request(id="without", text="one two"),
-    )
-    suite = Suite(name="odd@1", requests=requests, judges=("speaker",))
-    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
-    run(replace(CONFIG, judge=("speaker",), n=1), tmp_path)
-    assert "'speaker' cannot judge 1 of 2 requests" in caplog.text
-    metric = next(metric for metric in read_run(tmp_path).metrics if metric.metric.name == "sim")
-    (without,) = (request.candidates[0] for request in read_run(tmp_path).requests if request.id == "without")
-    assert without.scores[metric.verifier_key].failure.kind is FailureKind.NO_REFERENCE
-    assert summarise(read_run(tmp_path)).metrics[0].chosen.n_expected == 2

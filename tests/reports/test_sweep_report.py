@@ -12,8 +12,10 @@ from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
 from reports.frame import results_frame
+from reports.multiple_comparisons import holm
+from reports.permutation import permutation_p
 from reports.read_run import read_run
-from reports.statistics import paired_interval
+from reports.statistics import Estimate, Interval, Sums, paired_interval
 from reports.summary import summarise
 from reports.sweep import SweepSummary, baseline_of, summarise_sweep
 from reports.sweep_figures import pareto
@@ -123,15 +125,32 @@ def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone
     clusters = [f"request {request.id}" for request in read_run(alone["pool", 0]).requests]
     low, high = paired_interval(before, after, clusters, np.random.default_rng([0, 0])).absolute
     assert metric.difference.interval == pytest.approx((low, high))
-    assert metric.verdict == ("unsettled" if low <= 0 <= high else "better" if high < 0 else "worse")
+    p = permutation_p(*(Sums(side, np.ones(8)) for side in (before, after)), clusters, np.random.default_rng(0))
+    assert metric.p == pytest.approx(p)
 
 
-def test_it_says_how_many_verdicts_there_are_without_a_correction(summary):
+def test_p_values_are_corrected_among_all_differences_of_the_sweep(summary):
     """Two cells have a baseline; beam shares three metrics with it, the other as many."""
     differences = [metric for cell in summary.cells for metric in cell.metrics if metric.difference]
-    (note,) = [note for note in sweep_table(summary).notes if "uncorrected" in note]
     assert len(differences) == 6
-    assert "The 6 verdicts" in note and "about 0.3 look settled" in note
+    assert [metric.p_corrected for metric in differences] == pytest.approx(holm([one.p for one in differences]))
+    assert all(metric.p_corrected is None for cell in summary.cells for metric in cell.metrics if metric.p is None)
+
+
+@pytest.mark.parametrize(
+    ("change", "interval", "corrected", "verdict"),
+    [
+        (-1.0, (-2.0, -0.5), 0.05, "better"), (-1.0, (-2.0, -0.5), 0.06, "better alone"),
+        (1.0, (0.5, 2.0), 0.001, "worse"), (1.0, (0.5, 2.0), 0.9, "worse alone"),
+        (1.0, (-0.5, 2.0), 0.001, "unsettled"), (1.0, None, 0.001, "too few"), (None, None, None, ""),
+    ],
+)  # fmt: skip
+def test_a_verdict_needs_its_interval_and_the_corrected_p_value(summary, change, interval, corrected, verdict):
+    metric = next(metric for cell in summary.cells for metric in cell.metrics if metric.difference)
+    assert not metric.judged.metric.higher_is_better
+    interval = Interval(*interval) if interval else None
+    difference = Estimate(value=change, interval=interval, n=16, n_expected=16)
+    assert replace(metric, difference=difference, p_corrected=corrected, clusters=40).verdict == verdict
 
 
 def test_a_baseline_has_the_same_sampling_and_without_a_budget_the_same_n():
@@ -221,7 +240,7 @@ def test_temperatures_make_a_tradeoff(tmp_path: Path):
     assert "Temperature trade-off" in (tmp_path / "report" / "sweep.md").read_text()
 
 
-def test_a_seed_that_failed_is_left_out_and_named(tmp_path: Path):
+def test_a_seed_that_failed_is_named_and_stays_among_what_was_expected(tmp_path: Path):
     run_sweep(parse_grid(BASE | {"limit": 2, "n": 2, "seed": [0, 1]}), tmp_path)
     path = tmp_path / "sweep.json"
     record = json.loads(path.read_text())
@@ -229,7 +248,7 @@ def test_a_seed_that_failed_is_left_out_and_named(tmp_path: Path):
     path.write_text(json.dumps(record))
     (cell,) = write_sweep_report(tmp_path).cells
     assert (cell.seeds, cell.failures) == ((0,), {1: "no space"})
-    assert cell.metrics[0].value.n_expected == 2
+    assert (cell.metrics[0].value.n, cell.metrics[0].value.n_expected) == (2, 4)
     assert "no space" in (tmp_path / "report" / "sweep.md").read_text()
     record["cells"][0]["failure"] = "no space"
     path.write_text(json.dumps(record))

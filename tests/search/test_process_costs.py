@@ -108,14 +108,16 @@ def test_budgets_in_flops_and_seconds_hold_too():
 @pytest.mark.parametrize(("fate", "message"), [("raise", "asked to fail"), ("break", "asked to break off")])
 def test_a_request_that_the_synthesizer_cannot_say_fails_alone(fate, message):
     bad = Request(id="bad", text="x", metadata={"planted": fate})
-    results = hunt(beam(expand=2, keep="2"), [REQUESTS[0], bad, *REQUESTS[1:]])
+    synthesizer, verifier = Planted(), Worth()
+    results = hunt(beam(expand=2, keep="2"), [REQUESTS[0], bad, *REQUESTS[1:]], synthesizer, verifier)
     assert [r.request.id for r in results] == ["r0", "bad", "r1", "r2"]
     assert results[1].chosen.finish is FinishReason.FAILED
     assert "bad" in results[1].chosen.failure.message
     assert message in results[1].chosen.failure.message
     assert tokens(results[2]) == beam_by_hand("r1", 2, 2, 3, 12).tolist()
-    alone = [hunt(beam(expand=2, keep="2"), [request])[0] for request in REQUESTS]
-    assert [r.cost for r in results if r.request is not bad] == [r.cost for r in alone]
+    assert sum(r.cost.tokens for r in results) == sum(generation.spent.tokens for generation in synthesizer.generations)
+    assert sum(r.cost.judgements for r in results) == sum(map(len, verifier.heard))
+    assert [r.cost.retries for r in results] == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize("error", [ConfigError(["chunk=off"]), WeightsError("gone"), StoreError("full")])

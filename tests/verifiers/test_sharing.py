@@ -10,7 +10,7 @@ import pytest
 
 from tts_eval.audio import Clip, read_audio
 from tts_eval.emotions import Heard
-from tts_eval.errors import ConfigError, WeightsError
+from tts_eval.errors import ConfigError
 from tts_eval.types import Prompt
 from verifiers import emotion_model, load_verifier, sharing, speaker_encoder, whisper_ctranslate2, whisper_openai
 from verifiers.asr import AsrVerifier
@@ -262,13 +262,10 @@ def test_a_clip_is_resampled_once_whoever_judges_it(monkeypatch, recognisers, ma
 def test_real_models_say_the_same_shared_and_alone(data, make_item):
     paths = sorted((data / "LibriSpeech" / "train-clean-5").rglob("*.flac"))[:3]
     items = [make_item(read_audio(path), "a text that is not what was said") for path in paths]
-    try:
-        alone = [
-            AsrVerifier(whisper_ctranslate2.load("tiny.en", exact=True, threads=2), "seed-tts@1"),
-            LikelihoodVerifier(whisper_ctranslate2.load("tiny.en", exact=True, threads=2)),
-        ]
-    except WeightsError as error:
-        pytest.skip(str(error))
+    alone = [
+        AsrVerifier(whisper_ctranslate2.load("tiny.en", exact=True, threads=2), "seed-tts@1"),
+        LikelihoodVerifier(whisper_ctranslate2.load("tiny.en", exact=True, threads=2)),
+    ]
     shared = [SharedRecogniser(whisper_ctranslate2.load("tiny.en", exact=True, threads=2), one_window=True)] * 2
     together = [AsrVerifier(shared[0], "seed-tts@1"), LikelihoodVerifier(shared[1])]
     for one, other in zip(alone, together, strict=True):
@@ -280,9 +277,6 @@ def test_real_models_say_the_same_shared_and_alone(data, make_item):
 
 @pytest.mark.real
 def test_the_windows_of_one_checkpoint_have_one_copy_of_it():
-    try:
-        fast, exact = (whisper_ctranslate2.load("tiny.en", exact=exact, threads=2) for exact in (False, True))
-    except WeightsError as error:
-        pytest.skip(str(error))
+    fast, exact = (whisper_ctranslate2.load("tiny.en", exact=exact, threads=2) for exact in (False, True))
     assert fast._model is exact._model
     assert whisper_ctranslate2.load("tiny.en", threads=1)._model is not fast._model

@@ -1,10 +1,10 @@
 """UTMOS against its equations in numpy, on a small random checkpoint in the published layout."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from random_weights import RandomWeights
 from synthetic_voice import synthetic_voice
 from wavlm_ecapa_numpy import affine_map, convolve, gelu, layer_norm, sigmoid, softmax
 
@@ -25,49 +25,35 @@ State = dict[str, np.ndarray]
 
 
 def random_state(seed: int = 3) -> State:
-    generator = np.random.default_rng(seed)
-    state: State = {}
-
-    def normal(name: str, *shape: int, scale: float = 0.0) -> None:
-        scale = scale or 1.0 / math.sqrt(np.prod(shape[1:]) or 1.0)
-        state[name] = (scale * generator.standard_normal(shape)).astype(np.float32)
-
-    def affine(name: str, size: int) -> None:
-        state[f"{name}.weight"] = (1 + 0.2 * generator.standard_normal(size)).astype(np.float32)
-        normal(f"{name}.bias", size, scale=0.2)
-
-    def linear(name: str, outputs: int, inputs: int) -> None:
-        normal(f"{name}.weight", outputs, inputs)
-        normal(f"{name}.bias", outputs, scale=0.2)
-
-    normal("domain_emb", 1, DOMAIN, scale=1.0)
-    normal("judge_emb", 1, JUDGE, scale=1.0)
+    weights = RandomWeights(seed)
+    weights.normal("domain_emb", 1, DOMAIN, scale=1.0)
+    weights.normal("judge_emb", 1, JUDGE, scale=1.0)
     for index, kernel in enumerate(KERNELS):
-        normal(f"wav2vec2.feature_extractor.conv_layers.{index}.0.weight", CONV, CONV if index else 1, kernel)
-    affine("wav2vec2.feature_extractor.conv_layers.0.2", CONV)
-    affine("wav2vec2.layer_norm", CONV)
-    linear("wav2vec2.post_extract_proj", HIDDEN, CONV)
-    normal("wav2vec2.mask_emb", HIDDEN)
-    normal("wav2vec2.encoder.pos_conv.0.bias", HIDDEN, scale=0.2)
-    normal("wav2vec2.encoder.pos_conv.0.weight_g", 1, 1, POSITIONS, scale=1.0)
-    normal("wav2vec2.encoder.pos_conv.0.weight_v", HIDDEN, HIDDEN // GROUPS, POSITIONS)
-    affine("wav2vec2.encoder.layer_norm", HIDDEN)
+        weights.normal(f"wav2vec2.feature_extractor.conv_layers.{index}.0.weight", CONV, CONV if index else 1, kernel)
+    weights.affine("wav2vec2.feature_extractor.conv_layers.0.2", CONV)
+    weights.affine("wav2vec2.layer_norm", CONV)
+    weights.linear("wav2vec2.post_extract_proj", HIDDEN, CONV)
+    weights.normal("wav2vec2.mask_emb", HIDDEN)
+    weights.normal("wav2vec2.encoder.pos_conv.0.bias", HIDDEN, scale=0.2)
+    weights.normal("wav2vec2.encoder.pos_conv.0.weight_g", 1, 1, POSITIONS, scale=1.0)
+    weights.normal("wav2vec2.encoder.pos_conv.0.weight_v", HIDDEN, HIDDEN // GROUPS, POSITIONS)
+    weights.affine("wav2vec2.encoder.layer_norm", HIDDEN)
     for index in range(LAYERS):
         base = f"wav2vec2.encoder.layers.{index}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            linear(f"{base}.self_attn.{part}", HIDDEN, HIDDEN)
-        affine(f"{base}.self_attn_layer_norm", HIDDEN)
-        linear(f"{base}.fc1", INNER, HIDDEN)
-        linear(f"{base}.fc2", HIDDEN, INNER)
-        affine(f"{base}.final_layer_norm", HIDDEN)
+            weights.linear(f"{base}.self_attn.{part}", HIDDEN, HIDDEN)
+        weights.affine(f"{base}.self_attn_layer_norm", HIDDEN)
+        weights.linear(f"{base}.fc1", INNER, HIDDEN)
+        weights.linear(f"{base}.fc2", HIDDEN, INNER)
+        weights.affine(f"{base}.final_layer_norm", HIDDEN)
     for end in ("", "_reverse"):
-        normal(f"blstm.weight_ih_l0{end}", 4 * RECURRENT, HIDDEN + DOMAIN + JUDGE)
-        normal(f"blstm.weight_hh_l0{end}", 4 * RECURRENT, RECURRENT)
-        normal(f"blstm.bias_ih_l0{end}", 4 * RECURRENT, scale=0.3)
-        normal(f"blstm.bias_hh_l0{end}", 4 * RECURRENT, scale=0.3)
-    linear("projection.0", PROJECTED, 2 * RECURRENT)
-    linear("projection.2", 1, PROJECTED)
-    return state
+        weights.normal(f"blstm.weight_ih_l0{end}", 4 * RECURRENT, HIDDEN + DOMAIN + JUDGE)
+        weights.normal(f"blstm.weight_hh_l0{end}", 4 * RECURRENT, RECURRENT)
+        weights.normal(f"blstm.bias_ih_l0{end}", 4 * RECURRENT, scale=0.3)
+        weights.normal(f"blstm.bias_hh_l0{end}", 4 * RECURRENT, scale=0.3)
+    weights.linear("projection.0", PROJECTED, 2 * RECURRENT)
+    weights.linear("projection.2", 1, PROJECTED)
+    return weights.state
 
 
 def opinion(state: State, samples: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from random_weights import RandomWeights
 
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 KERNELS = (10, 3, 3, 3, 3, 2, 2)
@@ -25,74 +26,54 @@ State = dict[str, np.ndarray]
 
 def random_state(seed: int, large: bool) -> State:
     """A small checkpoint in the published layout; `large` has the norms of WavLM-large, else those of base-plus."""
-    generator = np.random.default_rng(seed)
-    state: State = {}
-
-    def normal(name: str, *shape: int, scale: float = 0.0) -> None:
-        scale = scale or 1.0 / math.sqrt(np.prod(shape[1:]) or 1.0)
-        state[name] = (scale * generator.standard_normal(shape)).astype(np.float32)
-
-    def affine(name: str, size: int) -> None:
-        state[f"{name}.weight"] = (1 + 0.2 * generator.standard_normal(size)).astype(np.float32)
-        normal(f"{name}.bias", size, scale=0.2)
-
-    def linear(name: str, outputs: int, *inputs: int) -> None:
-        normal(f"{name}.weight", outputs, *inputs)
-        normal(f"{name}.bias", outputs, scale=0.2)
-
-    def batch_norm(name: str, size: int) -> None:
-        affine(name, size)
-        normal(f"{name}.running_mean", size, scale=0.3)
-        state[f"{name}.running_var"] = generator.uniform(0.5, 2.0, size).astype(np.float32)
-        state[f"{name}.num_batches_tracked"] = np.array(3)
-
-    normal(f"{WAVLM}mask_emb", HIDDEN)
+    weights = RandomWeights(seed)
+    weights.normal(f"{WAVLM}mask_emb", HIDDEN)
     for index, kernel in enumerate(KERNELS):
         base = f"{WAVLM}feature_extractor.conv_layers.{index}"
-        normal(f"{base}.0.weight", CONV, CONV if index else 1, kernel)
+        weights.normal(f"{base}.0.weight", CONV, CONV if index else 1, kernel)
         if large:
-            affine(f"{base}.2.1", CONV)
+            weights.affine(f"{base}.2.1", CONV)
         elif index == 0:
-            affine(f"{base}.2", CONV)
-    affine(f"{WAVLM}layer_norm", CONV)
-    linear(f"{WAVLM}post_extract_proj", HIDDEN, CONV)
-    normal(f"{WAVLM}encoder.pos_conv.0.bias", HIDDEN, scale=0.2)
-    normal(f"{WAVLM}encoder.pos_conv.0.weight_g", 1, 1, POSITIONS, scale=1.0)
-    normal(f"{WAVLM}encoder.pos_conv.0.weight_v", HIDDEN, HIDDEN // GROUPS, POSITIONS)
-    affine(f"{WAVLM}encoder.layer_norm", HIDDEN)
+            weights.affine(f"{base}.2", CONV)
+    weights.affine(f"{WAVLM}layer_norm", CONV)
+    weights.linear(f"{WAVLM}post_extract_proj", HIDDEN, CONV)
+    weights.normal(f"{WAVLM}encoder.pos_conv.0.bias", HIDDEN, scale=0.2)
+    weights.normal(f"{WAVLM}encoder.pos_conv.0.weight_g", 1, 1, POSITIONS, scale=1.0)
+    weights.normal(f"{WAVLM}encoder.pos_conv.0.weight_v", HIDDEN, HIDDEN // GROUPS, POSITIONS)
+    weights.affine(f"{WAVLM}encoder.layer_norm", HIDDEN)
     for index in range(LAYERS):
         base = f"{WAVLM}encoder.layers.{index}"
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
-            linear(f"{base}.self_attn.{part}", HIDDEN, HIDDEN)
-        linear(f"{base}.self_attn.grep_linear", 8, HIDDEN // HEADS)
-        normal(f"{base}.self_attn.grep_a", 1, HEADS, 1, 1, scale=1.0)
+            weights.linear(f"{base}.self_attn.{part}", HIDDEN, HIDDEN)
+        weights.linear(f"{base}.self_attn.grep_linear", 8, HIDDEN // HEADS)
+        weights.normal(f"{base}.self_attn.grep_a", 1, HEADS, 1, 1, scale=1.0)
         if index == 0:
-            normal(f"{base}.self_attn.relative_attention_bias.weight", BUCKETS, HEADS, scale=1.0)
-        affine(f"{base}.self_attn_layer_norm", HIDDEN)
-        linear(f"{base}.fc1", INNER, HIDDEN)
-        linear(f"{base}.fc2", HIDDEN, INNER)
-        affine(f"{base}.final_layer_norm", HIDDEN)
+            weights.normal(f"{base}.self_attn.relative_attention_bias.weight", BUCKETS, HEADS, scale=1.0)
+        weights.affine(f"{base}.self_attn_layer_norm", HIDDEN)
+        weights.linear(f"{base}.fc1", INNER, HIDDEN)
+        weights.linear(f"{base}.fc2", HIDDEN, INNER)
+        weights.affine(f"{base}.final_layer_norm", HIDDEN)
 
-    normal("feature_weight", LAYERS + 1, scale=1.0)
-    linear("layer1.conv", CHANNELS, HIDDEN, 5)
-    batch_norm("layer1.bn", CHANNELS)
+    weights.normal("feature_weight", LAYERS + 1, scale=1.0)
+    weights.linear("layer1.conv", CHANNELS, HIDDEN, 5)
+    weights.batch_norm("layer1.bn", CHANNELS)
     width = CHANNELS // SCALE
     for layer in ("layer2", "layer3", "layer4"):
         for part in ("Conv1dReluBn1", "Conv1dReluBn2"):
-            linear(f"{layer}.{part}.conv", CHANNELS, CHANNELS, 1)
-            batch_norm(f"{layer}.{part}.bn", CHANNELS)
+            weights.linear(f"{layer}.{part}.conv", CHANNELS, CHANNELS, 1)
+            weights.batch_norm(f"{layer}.{part}.bn", CHANNELS)
         for index in range(SCALE - 1):
-            linear(f"{layer}.Res2Conv1dReluBn.convs.{index}", width, width, 3)
-            batch_norm(f"{layer}.Res2Conv1dReluBn.bns.{index}", width)
-        linear(f"{layer}.SE_Connect.linear1", GATE, CHANNELS)
-        linear(f"{layer}.SE_Connect.linear2", CHANNELS, GATE)
-    linear("conv", POOLED, 3 * CHANNELS, 1)
-    linear("pooling.linear1", ATTENTION, POOLED, 1)
-    linear("pooling.linear2", POOLED, ATTENTION, 1)
-    batch_norm("bn", 2 * POOLED)
-    linear("linear", SIZE, 2 * POOLED)
-    normal("loss_calculator.projection.weight", 11, SIZE)
-    return state
+            weights.linear(f"{layer}.Res2Conv1dReluBn.convs.{index}", width, width, 3)
+            weights.batch_norm(f"{layer}.Res2Conv1dReluBn.bns.{index}", width)
+        weights.linear(f"{layer}.SE_Connect.linear1", GATE, CHANNELS)
+        weights.linear(f"{layer}.SE_Connect.linear2", CHANNELS, GATE)
+    weights.linear("conv", POOLED, 3 * CHANNELS, 1)
+    weights.linear("pooling.linear1", ATTENTION, POOLED, 1)
+    weights.linear("pooling.linear2", POOLED, ATTENTION, 1)
+    weights.batch_norm("bn", 2 * POOLED)
+    weights.linear("linear", SIZE, 2 * POOLED)
+    weights.normal("loss_calculator.projection.weight", 11, SIZE)
+    return weights.state
 
 
 def embedding(state: State, samples: np.ndarray, large: bool) -> np.ndarray:

@@ -1,0 +1,71 @@
+"""What a run refuses before models are loaded, and that nothing is left behind or lost."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.rescore import add_judges
+from benchmarks.runner import run
+from benchmarks.suite import Suite, suites
+from reports.read_run import read_run
+from reports.summary import summarise
+from tts_eval.audio import Clip
+from tts_eval.config import RunConfig
+from tts_eval.errors import ConfigError, RunLockedError
+from tts_eval.store import RunStore
+from tts_eval.types import FailureKind, Prompt, Request
+
+CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
+
+
+def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, monkeypatch):
+    run(CONFIG, tmp_path)
+    for module in ("models", "rescore"):
+        monkeypatch.setattr(f"benchmarks.{module}.load_verifiers", lambda specs: pytest.fail("loaded"))
+    with RunStore.create(tmp_path):
+        with pytest.raises(RunLockedError, match="Another process"):
+            run(CONFIG, tmp_path)
+        with pytest.raises(RunLockedError, match="Another process"):
+            add_judges(tmp_path, ["fake:3"])
+
+
+@pytest.mark.parametrize("change", [{"judge": ("fake:x",)}, {"judge": ("speaker",)}, {"verifier": "fake#none"}])
+def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch, change):
+    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    monkeypatch.setattr("benchmarks.models.load_synthesizer", lambda spec: pytest.fail("went on"))
+    with pytest.raises(ConfigError):
+        run(replace(CONFIG, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ConfigError):
+        run(replace(CONFIG, **change), tmp_path / "mine")
+    assert not list((tmp_path / "mine").iterdir())
+
+
+def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch):
+    suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(CONFIG, tmp_path)
+    before = (tmp_path / "run.json").read_text()
+    with pytest.raises(ConfigError, match=r"'speaker' can judge none of the requests\. 'r': The request has neither"):
+        add_judges(tmp_path, ["speaker"])
+    assert (tmp_path / "run.json").read_text() == before
+
+
+def test_a_judge_that_cannot_judge_all_is_a_warning_and_stays_in_the_denominator(tmp_path: Path, monkeypatch, caplog):
+    tone = np.sin(np.arange(48_000, dtype=np.float32) / 20)
+    requests = (
+        Request(id="with", text="one two", prompt=Prompt(audio=Clip(tone, 16_000))),
+        Request(id="without", text="one two"),
+    )
+    suite = Suite(name="odd@1", requests=requests, judges=("speaker",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(replace(CONFIG, judge=("speaker",), n=1), tmp_path)
+    assert "'speaker' cannot judge 1 of 2 requests" in caplog.text
+    metric = next(metric for metric in read_run(tmp_path).metrics if metric.metric.name == "sim")
+    (without,) = (request.candidates[0] for request in read_run(tmp_path).requests if request.id == "without")
+    assert without.scores[metric.verifier_key].failure.kind is FailureKind.NO_REFERENCE
+    assert summarise(read_run(tmp_path)).metrics[0].chosen.n_expected == 2
