@@ -54,6 +54,8 @@ class Plan:
 
     cells: int
     requests: int
+    clusters: int
+    """Speakers, where they are known, and requests without one: how many independent draws the suite has."""
     runs: tuple[CellPlan, ...]
     like: str
     """The run that the costs were measured on; "" where there is none."""
@@ -75,6 +77,7 @@ class Plan:
         return {
             "cells": self.cells,
             "requests": self.requests,
+            "clusters": self.clusters,
             "like": self.like,
             "assumptions": list(self.assumptions),
             "runs": [asdict(run) for run in self.runs],
@@ -112,6 +115,7 @@ def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Pl
     return Plan(
         cells=len({cell.row for cell in cells}),
         requests=len(requests),
+        clusters=len({request.speaker or f"request {request.id}" for request in requests}),
         runs=tuple(runs),
         like=like_all.source,
         assumptions=tuple(_assumptions(cells, requests, judges, like_all)),

@@ -39,6 +39,7 @@ def test_plan_then_sweep_then_plan_again(tmp_path: Path):
     assert record["report"] == "runs/grid/report/sweep.md"
     plan = json.loads(cli("plan", "grid.yaml", "--json", cwd=tmp_path).stdout)
     assert plan["like"] == "runs/grid/seed-0"
+    assert plan["clusters"] == 4
     spent = {row["row"]: row["tokens"] for row in record["rows"]}
     for row, tokens in spent.items():
         assert sum(run["tokens"] for run in plan["runs"] if run["row"] == row) / 8 == pytest.approx(tokens, rel=0.03)

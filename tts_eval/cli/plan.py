@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,10 @@ from rich.table import Table
 
 from benchmarks.grid import parse_grid
 from benchmarks.plan import CellPlan, Plan, plan_sweep
+from reports.detectable import POWER
+from reports.formatting import difference_text
+from reports.outlook import Outlook, outlook_of
+from reports.read_run import read_run
 from tts_eval.cli.sweep import default_folder
 from tts_eval.config import read_yaml
 
@@ -27,12 +32,14 @@ def plan_command(
 ) -> None:
     """Predict samples, tokens, seconds and wall time of a sweep. No model is loaded, nothing is written."""
     plan = plan_sweep(parse_grid(read_yaml(grid)), out or default_folder(grid), like)
+    outlook = outlook_of(read_run(Path(plan.like)), plan.clusters) if plan.like else []
     console = Console(stderr=as_json)
     console.print(_table(plan))
-    for line in _lines(plan):
+    for line in [*_lines(plan), *_outlook_lines(plan, outlook)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps(plan.as_json(), allow_nan=False))
+        detectable = {one.judged.key: one.detectable for one in outlook}
+        typer.echo(json.dumps(plan.as_json() | {"detectable": detectable}, allow_nan=False))
 
 
 def _table(plan: Plan) -> Table:
@@ -60,6 +67,20 @@ def _lines(plan: Plan) -> list[str]:
     basis = f"measured on {plan.like}" if plan.like else "measured on nothing"
     columns = "Tokens each: of one request's search. The other columns: what is new in all, shared samples once."
     return [columns, f"{runs}: {made}; {wall}; {basis}.", *plan.assumptions]
+
+
+def _outlook_lines(plan: Plan, outlook: Sequence[Outlook]) -> list[str]:
+    if not outlook:
+        return []
+    least = ", ".join(
+        f"{difference_text(one.detectable, one.judged.metric).removeprefix('+')} of {one.judged.metric.name} "
+        f"by {one.judged.verifier_key}"
+        for one in outlook
+    )
+    return [
+        f"With {plan.clusters} independent draws a search is likely ({POWER:.0%}) to differ visibly from one sample "
+        f"if it truly does by {least}; less may stay hidden."
+    ]
 
 
 def _time(seconds: float, plan: Plan) -> str:
