@@ -142,7 +142,10 @@ class _Reader:
             return self.metric(text, text)
         left, _, right = (part.strip() for part in text.partition("*"))
         weight, metric = (right, left) if _is_number(right) and not _is_number(left) else (left, right)
-        return replace(self.metric(metric, text), weight=self.number(weight, text))
+        number = self.number(weight, text)
+        if number == 0.0:
+            self._note(f"'{text.strip()}' has weight 0 and would decide nothing. Drop it.")
+        return replace(self.metric(metric, text), weight=number)
 
     def metric(self, text: str, where: str) -> Term:
         verifier, _, metric = text.strip().partition("#")
