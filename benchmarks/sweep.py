@@ -59,9 +59,11 @@ def run_sweep(cells: Sequence[Cell], out: Path, progress: Progress | None = None
         raise StoreError(f"{out} is not empty, and no sweep. Give a new folder with --out.")
     progress.start("cells", len(cells))
     outcomes: list[Outcome] = []
-    for cell in cells:
+    before = _earlier(out)
+    for number, cell in enumerate(cells, start=1):
         outcomes.append(_run_cell(cell, out, progress, models))
-        write_text_atomically(out / FILE, json.dumps(_record(outcomes), indent=2, ensure_ascii=False) + "\n")
+        known = [*outcomes, *(before[later] for later in cells[number:] if later in before)]
+        write_text_atomically(out / FILE, json.dumps(_record(known), indent=2, ensure_ascii=False) + "\n")
         progress.advance("cells", 1)
     return outcomes
 
@@ -116,6 +118,16 @@ def _run_cell(cell: Cell, out: Path, progress: Progress, models: Models) -> Outc
         logger.warning("cell '%s' of seed %d failed: %s", cell.row, cell.config.seed, failure)
         return Outcome(cell=cell, failure=failure or type(error).__name__)
     return outcome
+
+
+def _earlier(out: Path) -> dict[Cell, Outcome]:
+    """What the folder says of cells already; nothing where its record is damaged, as it is about to be written anew."""
+    try:
+        return {outcome.cell: outcome for outcome in read_sweep(out)}
+    except StoreError as error:
+        if (out / FILE).exists():
+            logger.warning("%s", error)
+        return {}
 
 
 def _folders(cells: Sequence[Cell]) -> list[str]:

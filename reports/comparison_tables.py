@@ -215,7 +215,10 @@ def scale_table(comparison: Comparison) -> Table:
     rows = tuple(
         _scale_row(scale, place, has_truth, has_ceiling) for scale in comparison.scales for place in range(len(sides))
     )
-    notes = ["One at random: expected value of one of the N candidates. Oracle: the best of them by that very metric."]
+    notes = [
+        "One at random: expected value of one of the N candidates. Oracle: the best of them by that very metric. "
+        "Neither is known of a run that keeps one candidate."
+    ]
     if has_truth:
         notes.append("Truth: the recordings that the suite brings along, by the same judges.")
     if has_ceiling:
@@ -231,7 +234,7 @@ def _scale_row(scale: Scale, place: int, has_truth: bool, has_ceiling: bool) -> 
         Cell(name, f"N = {n}"),
         *([_cell(scale.truth, metric)] if has_truth else []),
         *([_cell(scale.ceiling, metric)] if has_ceiling else []),
-        _cell(random, metric), _cell(chosen, metric), _cell(oracle, metric),
+        _cell(random if n > 1 else None, metric), _cell(chosen, metric), _cell(oracle if n > 1 else None, metric),
         Cell(f"{chosen.n}/{chosen.n_expected}"),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas
 import pytest
 
+import benchmarks.sweep
 from benchmarks.grid import parse_grid
 from benchmarks.runner import run
 from benchmarks.sweep import read_sweep, run_sweep
@@ -116,6 +117,32 @@ def test_a_finished_sweep_is_not_done_again(tmp_path: Path, monkeypatch, begun):
     run_sweep(cells, tmp_path)
     assert begun.total() == before
     pandas.testing.assert_frame_equal(frame(tmp_path), table)
+
+
+def test_a_kill_while_a_finished_sweep_is_gone_through_again_loses_no_cell(tmp_path: Path, monkeypatch):
+    cells = parse_grid(BASE | {"cells": [{"name": "one", "n": 2}, {"name": "two", "n": 3}, {"name": "three", "n": 4}]})
+    run_sweep(cells, tmp_path)
+    killed = iter([False, True])
+    record = benchmarks.sweep.write_text_atomically
+
+    def stop(path, text):
+        record(path, text)
+        if path.name == "sweep.json" and next(killed):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmarks.sweep, "write_text_atomically", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(cells, tmp_path)
+    assert [outcome.cell for outcome in read_sweep(tmp_path)] == cells
+
+
+def test_a_damaged_record_is_written_anew(tmp_path: Path, caplog):
+    cells = parse_grid(BASE | {"cells": [{"name": "one", "n": 2}]})
+    run_sweep(cells, tmp_path)
+    (tmp_path / "sweep.json").write_text("{")
+    run_sweep(cells, tmp_path)
+    assert [outcome.cell for outcome in read_sweep(tmp_path)] == cells
+    assert "no record of a sweep" in caplog.text
 
 
 def test_a_run_folder_is_taken_over(tmp_path: Path, begun):

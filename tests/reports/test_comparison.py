@@ -278,6 +278,16 @@ def test_the_scale_has_a_random_one_the_chosen_one_and_the_best(pair: tuple[RunR
     assert "Truth" in [column.title for column in scale_table(comparison).columns]
 
 
+def test_of_a_run_that_keeps_one_candidate_neither_the_random_nor_the_best_one_is_known(
+    pair: tuple[RunResults, RunResults],
+) -> None:
+    kept = tuple(replace(request, candidates=(replace(request.chosen, index=0),)) for request in pair[1].requests)
+    table = scale_table(compare([pair[0], replace(pair[1], n=1, requests=kept)]))
+    for pool, guided in zip(table.rows[::2], table.rows[1::2], strict=True):
+        assert all(cell.text != "n/a" for cell in pool[2:5])
+        assert [cell.text == "n/a" for cell in guided[2:5]] == [True, False, True]
+
+
 def test_the_requests_that_changed_most_are_named_largest_first(pair: tuple[RunResults, RunResults]) -> None:
     (pairing,) = compare(pair).pairings
     sizes = [abs(change.after - change.before) for change in pairing.changes]
