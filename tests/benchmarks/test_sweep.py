@@ -133,7 +133,7 @@ def test_a_kill_while_a_finished_sweep_is_gone_through_again_loses_no_cell(tmp_p
     monkeypatch.setattr(benchmarks.sweep, "write_text_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(cells, tmp_path)
-    assert [outcome.cell for outcome in read_sweep(tmp_path)] == cells
+    assert [outcome.cell for outcome in read_sweep(tmp_path)] == list(cells)
 
 
 def test_a_damaged_record_is_written_anew(tmp_path: Path, caplog):
@@ -141,7 +141,7 @@ def test_a_damaged_record_is_written_anew(tmp_path: Path, caplog):
     run_sweep(cells, tmp_path)
     (tmp_path / "sweep.json").write_text("{")
     run_sweep(cells, tmp_path)
-    assert [outcome.cell for outcome in read_sweep(tmp_path)] == cells
+    assert [outcome.cell for outcome in read_sweep(tmp_path)] == list(cells)
     assert "no record of a sweep" in caplog.text
 
 
