@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import reports.comparison_tables as tables
+from reports.clips import ScoreView, TranscriptView, failure_of, recognisers, scores_of, transcripts_of
 from reports.comparison import Change, Comparison, Difference, Pairing
-from reports.html import AudioMode, ClipView, clip_view, player_of, render_page
-from reports.players import Encoded
+from reports.html import render_page
 from reports.pools import clip_value
-from reports.results import RunResults
+from reports.results import CandidateResult, RunResults
+from reports.shelf import AudioMode, Shelf
 from reports.sides import Side
 from reports.statistics import Estimate, Interval
 from reports.tables import escape_markdown, to_markdown
 from tts_eval.files import write_atomically, write_text_atomically
+from tts_eval.types import Failure
 
 FILES = ("compare.html", "compare.md", "compare.json", "compare.parquet")
 
@@ -30,7 +32,14 @@ class ClipOfRun:
     letter: str
     run: str
     path: str
-    clip: ClipView
+    candidate: CandidateResult
+    source: str
+    """The clip as a `data:` URI."""
+    problem: str
+    """Why there is nothing to play."""
+    failure: Failure | None
+    transcripts: tuple[TranscriptView, ...]
+    scores: tuple[ScoreView, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,10 @@ def render_markdown(comparison: Comparison, folders: Mapping[str, Path]) -> str:
 
 def render_html(comparison: Comparison, folders: Mapping[str, Path], *, audio: AudioMode = "embed") -> str:
     """The whole comparison as one page that needs no other file."""
-    blocks: dict[str, Encoded] = {}
+    shelves = {name: Shelf(folder, audio, folder) for name, folder in folders.items()}
     return render_page(
         "compare.html.j2",
-        audio,
+        ("compare.js",),
         title=title_of(comparison),
         suite=str(comparison.aligned.runs[0].suite),
         headline=tables.headline(comparison),
@@ -94,13 +103,12 @@ def render_html(comparison: Comparison, folders: Mapping[str, Path], *, audio: A
         scale=tables.scale_table(comparison),
         metric=comparison.aligned.metrics[0].key,
         changed=[
-            (pairing, [_change_view(comparison, pairing, change, folders, audio, blocks) for change in pairing.changes])
+            (pairing, [_change_view(comparison, pairing, change, folders, shelves) for change in pairing.changes])
             for pairing in comparison.pairings
         ],
         provenance=json.dumps(
             {run.name: run.run for run in comparison.aligned.runs}, indent=2, ensure_ascii=False, default=str
         ),
-        blocks=blocks,
     )
 
 
@@ -212,13 +220,12 @@ def _interval_json(interval: Interval | None) -> list[float] | None:
 
 
 def _change_view(
-    comparison: Comparison, pairing: Pairing, change: Change, folders: Mapping[str, Path], audio: AudioMode,
-    blocks: dict[str, Encoded],
-) -> ChangeView:  # fmt: skip
+    comparison: Comparison, pairing: Pairing, change: Change, folders: Mapping[str, Path], shelves: Mapping[str, Shelf]
+) -> ChangeView:
     cell = tables.change_cell(change, comparison.aligned.metrics[0].metric)
     sides: tuple[tuple[str, Side], ...] = (("A", pairing.first), ("B", pairing.side))
     clips = tuple(
-        _clip(comparison, letter, run, place, change, folders[run.name], audio, blocks)
+        _clip(comparison, letter, run, place, change, folders[run.name], shelves[run.name])
         for letter, side in sides
         for run, place in zip(side.runs, side.places, strict=True)
     )
@@ -226,15 +233,24 @@ def _change_view(
 
 
 def _clip(
-    comparison: Comparison, letter: str, run: RunResults, place: int, change: Change, folder: Path, audio: AudioMode,
-    blocks: dict[str, Encoded],
-) -> ClipOfRun:  # fmt: skip
+    comparison: Comparison, letter: str, run: RunResults, place: int, change: Change, folder: Path, shelf: Shelf
+) -> ClipOfRun:
     request = run.requests[change.row]
     chosen = request.chosen
     metrics = [metric.judged[place] for metric in comparison.aligned.metrics]
-    player = player_of(folder, audio, blocks, request, chosen, True)
-    path = str(folder / chosen.audio) if chosen.audio else ""
-    return ClipOfRun(letter, run.name, path, clip_view(request, chosen, "chosen", player, metrics))
+    shelf.stock([chosen.audio] if chosen.audio else [])
+    sound = shelf.sound(chosen.audio)
+    return ClipOfRun(
+        letter,
+        run.name,
+        str(folder / chosen.audio) if chosen.audio else "",
+        chosen,
+        shelf.blocks[sound.block].uri if sound.block else "",
+        sound.problem,
+        failure_of(chosen),
+        tuple(transcripts_of(request, chosen, recognisers(metrics))),
+        scores_of(chosen, metrics),
+    )
 
 
 def _frame(comparison: Comparison) -> Any:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from reports.figures import FORMATS, curve_csv, save_best_at_k
 from reports.hacking import hacking_of
-from reports.html import AudioMode, render_html
+from reports.html import render_html
 from reports.manner import manner_of
 from reports.markdown import render_markdown
 from reports.results import RunResults
+from reports.shelf import AudioMode, Shelf
 from reports.summary import Summary, summarise
 from reports.transfer import transfer_of
 from reports.transfer_figure import PROMISE, promise_csv, save_promise
@@ -21,13 +22,16 @@ from tts_eval.files import write_atomically, write_text_atomically
 FOLDER = "report"
 
 
-def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", seed: int = 0) -> Summary:
+def write_report(
+    results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", audio_dir: str = "", seed: int = 0
+) -> Summary:
     """Write report.html, report.md, summary.json, transfer.json and figures with their data; returns what they say.
 
     Args:
         results: the run.
         run_dir: its directory; everything goes to `run_dir/report`.
         audio: where the page's players get their sound from.
+        audio_dir: folder inside `report` that gets every clip, instead of the page; "" for none.
         seed: decides the resampling behind every interval.
 
     Raises:
@@ -47,7 +51,8 @@ def write_report(results: RunResults, run_dir: Path, *, audio: AudioMode = "embe
     section = _write_transfer(results, run_dir, seed)
     write_text_atomically(folder / "report.md", render_markdown(summary, figure, section))
     # Last: whoever finds the page finds all of it.
-    write_text_atomically(page, render_html(results, summary, run_dir, section, audio=audio))
+    shelf = Shelf(run_dir, audio, folder, beside=folder / audio_dir if audio_dir else None)
+    write_text_atomically(page, render_html(results, summary, shelf, section, str(run_dir)))
     return summary
 
 

@@ -98,6 +98,8 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
         speaker=request.speaker,
         language=request.language,
         reference_digest=record.reference_digest,
+        prompt=request.prompt,
+        recording=request.ground_truth,
         candidates=tuple(
             _candidate_result(
                 index,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tts_eval.types import Cost, Failure, FinishReason, Metric, Score
+from tts_eval.audio import AudioSource
+from tts_eval.types import Cost, Failure, FinishReason, Metric, Prompt, Score
 
 SINGLE_SAMPLE = "single sample"
 """`RunResults.strategy` where nothing was chosen."""
@@ -80,6 +81,9 @@ class RequestResult:
     language: str = "en"
     reference_digest: str = ""
     """Of all that a verifier may compare with: text, prompt, recording, metadata."""
+    prompt: Prompt | None = None
+    recording: AudioSource | None = None
+    """The audio of `ground_truth`."""
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
     resynthesis: CandidateResult | None = None

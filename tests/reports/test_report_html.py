@@ -4,20 +4,22 @@ import base64
 import hashlib
 import io
 import json
-import logging
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import soundfile
 from results_factory import METRICS, make_results, section_of
 
-from reports.html import AudioMode, render_html, worst_first
+from reports.html import render_html
 from reports.results import RunResults
+from reports.shelf import AudioMode, Shelf
 from reports.summary import summarise
+from reports.worst_first import oracle_of, worst_first
 from tts_eval.text import load_protocol
 
 VOID = {"meta", "input", "br", "img", "link", "path", "use", "rect"}
@@ -60,6 +62,23 @@ class Page(HTMLParser):
             if name == tag and all(found.get(key) == value for key, value in attributes.items())
         ]
 
+    def json(self, identifier: str) -> Any:
+        """What an inert block holds."""
+        ((_, text),) = self.all("script", id=identifier)
+        return json.loads(text)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the page has of every request, in its order."""
+        index = self.json("request-index")
+        count = -(-len(index["requests"]) // index["chunk"])
+        details = [detail for number in range(count) for detail in self.json(f"requests-{number}")]
+        names = ("id", "text", "group", "speaker", "worst", "heard", "failures", "loss", "position")
+        return [
+            dict(zip(names, entry, strict=True)) | detail
+            for entry, detail in zip(index["requests"], details, strict=True)
+        ]
+
 
 Render = Callable[..., str]
 
@@ -68,7 +87,9 @@ Render = Callable[..., str]
 def render(tmp_path: Path) -> Render:
     def run(audio: AudioMode = "embed", results: RunResults | None = None, **options: int) -> str:
         made = results or make_results(tmp_path, **{"requests": 5, "n": 3, **options})  # type: ignore[arg-type]
-        return render_html(made, summarise(made), tmp_path, section_of(made), audio=audio)
+        return render_html(
+            made, summarise(made), Shelf(tmp_path, audio, tmp_path / "report"), section_of(made), "runs/demo"
+        )
 
     return run
 
@@ -85,10 +106,9 @@ def test_page_is_well_formed_and_needs_no_other_file(render: Render) -> None:
     assert len(page.all("h1")) == 1
     assert len(page.all("main")) == 1
     assert not page.all("link") and not page.all("img")
-    sources = [found.get("src") for name, found in page.elements if found.get("src")]
-    assert sources and all(source.startswith("data:audio/") for source in sources if source)
+    assert not [found for _, found in page.elements if found.get("src")]
     assert all(str(found["href"]).startswith("#") for found, _ in page.all("a"))
-    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"', "", text).replace("http-equiv", "")
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|http-equiv|"http://www.w3.org/2000/svg"', "", text)
 
 
 def test_policy_lets_only_this_script_run(render: Render) -> None:
@@ -103,58 +123,55 @@ def test_policy_lets_only_this_script_run(render: Render) -> None:
     assert not [found for _, found in page.elements if any(key.startswith("on") for key in found)]
 
 
-def test_every_clip_with_audio_has_a_labelled_player(render: Render) -> None:
+def sounds(page: Page) -> list[dict[str, Any]]:
+    return [clip["a"] for request in page.requests for clip in request["clips"] if "a" in clip]
+
+
+def test_every_clip_with_audio_lies_in_the_page_once_with_its_picture(render: Render) -> None:
     page = Page(render())
-    players = [found for found, _ in page.all("audio")]
-    assert len(players) == 5 * 3 - 1  # one failed in synthesis
-    assert all(found["preload"] == "none" and found["aria-label"] and "controls" in found for found in players)
-    chosen = [found for found in players if "src" in found]
-    waiting = [found for found in players if "data-block" in found]
-    assert len(chosen) == 5
-    assert len(waiting) == 9
-    for found in waiting:
-        (_, block), *more = page.all("script", id=str(found["data-block"]))
-        assert not more
-        audio = json.loads(block)
-        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(audio["base64"])))
-        assert (rate, len(samples)) == (22050, 8820)
+    found = sounds(page)
+    assert len(found) == 5 * 3 - 1  # one failed in synthesis
+    assert len({sound["b"] for sound in found}) == 14
+    for sound in found:
+        block = page.json(sound["b"])
+        samples, rate = soundfile.read(io.BytesIO(base64.b64decode(block["base64"])))
+        assert (block["mime"], rate, len(samples)) == ("audio/ogg", 24000, 9600)
+        assert sound["w"] and sound["g"]
 
 
 def test_audio_can_be_linked_or_left_out(render: Render, tmp_path: Path) -> None:
-    linked = Page(render("link"))
-    sources = [str(found["src"]) for found, _ in linked.all("audio")]
-    assert len(sources) == 14
-    assert all((tmp_path / "report" / source).resolve().is_file() for source in sources)
-    assert "data:audio" not in render("none")
-    assert not Page(render("none")).all("audio")
+    linked = sounds(Page(render("link")))
+    assert len(linked) == 14
+    assert all((tmp_path / "report" / sound["u"]).resolve().is_file() and sound["w"] for sound in linked)
+    assert {sound["p"] for sound in sounds(Page(render("none")))} == {"Audio was left out of this page."}
 
 
 def test_missing_audio_is_said_and_does_not_stop_the_report(render: Render, tmp_path: Path) -> None:
     results = make_results(tmp_path, requests=2, n=2)
     (tmp_path / "audio/000-0.flac").unlink()
-    page = Page(render(results=results))
-    assert len(page.all("audio")) == 3
-    assert any("No audio file at" in text for _, text in page.all("p"))
+    found = sounds(Page(render(results=results)))
+    assert sum("b" in sound for sound in found) == 3
+    assert any("No audio file at" in sound.get("p", "") for sound in found)
 
 
-def test_transcripts_mark_errors_with_letters_and_elements(render: Render) -> None:
+def test_transcripts_say_where_they_differ(render: Render) -> None:
     results = make_results(requests=4, n=2)
-    page = Page(render("none", results=results))
     protocol = load_protocol("whisper-norm@1")
-    expected = {"substitute": 0, "delete": 0, "insert": 0}
-    for request in results.requests:
-        for candidate in request.candidates:
-            for score in candidate.scores.values():
-                if "transcript" in score.details:
-                    for chunk in protocol.alignment(request.text, score.details["transcript"]):
-                        expected[chunk.kind] = expected.get(chunk.kind, 0) + 1
-    for kind, letter, name in (
-        ("substitute", "S", "substitution"), ("delete", "D", "deletion"), ("insert", "I", "insertion"),
-    ):  # fmt: skip
-        marks = page.all("mark", **{"class": f"error {name}"})
-        assert len(marks) == expected[kind] + 1  # and one in the legend
-        assert all(text.startswith(letter) for _, text in marks)
-        assert expected[kind] > 0
+    requests = {request.id: request for request in results.requests}
+    compared = 0
+    for shown in Page(render("none", results=results)).requests:
+        request = requests[shown["id"]]
+        for clip in shown["clips"]:
+            scores = request.candidates[clip["i"]].scores
+            for recogniser, chunks in clip["h"]:
+                key = ("asr:tiny.en", "asr:base")[recogniser]
+                expected = [
+                    chunk.hypothesis if chunk.kind == "equal" else [chunk.reference, chunk.hypothesis]
+                    for chunk in protocol.alignment(request.text, scores[key].details["transcript"])
+                ]
+                assert chunks == expected
+                compared += any(isinstance(chunk, list) for chunk in chunks)
+    assert compared > 3
 
 
 def heard(results: RunResults, details: dict[str, str], language: str = "en") -> RunResults:
@@ -170,22 +187,12 @@ def heard(results: RunResults, details: dict[str, str], language: str = "en") ->
 def test_the_alignment_that_the_verifier_gives_is_shown(render: Render) -> None:
     details = {"transcript": "天汽", "alignment": '[["equal", "天", "天"], ["substitute", "气", "汽"]]'}
     page = Page(render("none", results=heard(make_results(requests=1, n=1), details, "zh")))
-    marks = [text for _, text in page.all("mark", **{"class": "error substitution"})]
-    assert any("气" in text and "汽" in text for text in marks)
+    assert page.requests[0]["clips"][0]["h"][0] == [0, ["天", ["气", "汽"]]]
 
 
 def test_a_language_the_protocol_does_not_cover_is_shown_as_it_was_heard(render: Render) -> None:
     page = Page(render("none", results=heard(make_results(requests=1, n=1), {"transcript": "guten Tag"}, "de")))
-    assert any("guten Tag" in text for _, text in page.all("p", **{"class": "transcript"}))
-
-
-def test_words_of_a_transcript_do_not_run_into_one_another(render: Render) -> None:
-    results = make_results(requests=4, n=1)
-    request = results.requests[0]
-    transcripts = [text for found, text in Page(render("none", results=results)).all("p", **{"class": "transcript"})]
-    protocol = load_protocol("whisper-norm@1")
-    heard = protocol.normalise_hypothesis(request.candidates[0].scores["asr:tiny.en"].details["transcript"])
-    assert any(set(heard.split()) <= set(text.split()) for text in transcripts)
+    assert page.requests[0]["clips"][0]["h"][0] == [0, ["guten Tag"]]
 
 
 def test_hostile_text_stays_text(render: Render) -> None:
@@ -201,10 +208,11 @@ def test_hostile_text_stays_text(render: Render) -> None:
         *results.requests[1:],
     )  # fmt: skip
     page = Page(render("none", results=replace(results, requests=requests, name=attack)))
-    assert len(page.all("script")) == 1
+    assert len([found for found, _ in page.all("script") if "type" not in found]) == 1
     assert not page.all("b")
     assert page.all("h1")[0][1] == attack
-    assert attack in [text.strip() for _, text in page.all("h3")]
+    (shown,) = [request for request in page.requests if request["id"] == attack]
+    assert shown["text"] == f"say {attack}" and f"heard {attack}" in shown["heard"]
     assert "</script><b>&" in page.all("pre")[0][1]
 
 
@@ -223,51 +231,65 @@ def test_order_follows_a_score_where_higher_is_better() -> None:
     assert values == sorted(values)
 
 
-def test_single_sample_is_shown_beside_the_chosen_and_the_rest_is_folded(render: Render) -> None:
+def test_the_oracle_is_what_the_sorting_judge_likes_best(render: Render) -> None:
     results = make_results(requests=6, n=4)
-    page = Page(render("none", results=results))
-    titles = [str(found["aria-label"]) for found, _ in page.all("section") if "aria-label" in found]
-    same = sum(request.chosen is request.first for request in results.requests)
-    assert sum(title.startswith("Chosen") for title in titles) == 6
-    assert sum(title.startswith("Single sample") for title in titles) == 6 - same
-    assert sum(title.startswith("Rejected") for title in titles) == 6 * 4 - 6 - (6 - same)
-    folded = page.all("details", **{"class": "rejected"})
-    assert len(folded) == 6 and all("open" not in found for found, _ in folded)
+    requests = {request.id: request for request in results.requests}
+    for shown in Page(render("none", results=results)).requests:
+        request = requests[shown["id"]]
+        assert [clip["r"] for clip in shown["clips"]] == [0, 1, 2, 3]
+        assert shown["first"] == 0
+        values = [candidate.value(METRICS[0]) for candidate in request.candidates if candidate.is_scored(METRICS[0])]
+        if not values:
+            assert shown["oracle"] is None and oracle_of(request, METRICS[0]) is None
+        else:
+            assert request.candidates[shown["oracle"]].value(METRICS[0]) == min(values)
+
+
+def test_the_loss_against_the_first_candidate_is_in_the_index(render: Render) -> None:
+    results = make_results(requests=8, n=4)
+    requests = {request.id: request for request in results.requests}
+    losses = {}
+    for shown in Page(render("none", results=results)).requests:
+        request = requests[shown["id"]]
+        assert results.requests[shown["position"]].id == shown["id"]
+        if request.chosen.is_scored(METRICS[0]) and request.first.is_scored(METRICS[0]):
+            expected = request.chosen.value(METRICS[0]) - request.first.value(METRICS[0])
+            assert shown["loss"] == pytest.approx(expected, abs=1e-6)
+            losses[shown["id"]] = shown["loss"]
+        else:
+            assert shown["loss"] is None
+    assert min(losses.values()) < 0
 
 
 def test_failures_seeds_and_scores_are_on_the_page(render: Render) -> None:
     results = make_results(requests=5, n=3)
-    text = render("none", results=results)
-    assert "ValueError: &lt;b&gt;no phonemes&lt;/b&gt;" in text
-    assert "failed, counts as 100.00 %" in text
+    page = Page(render("none", results=results))
+    clips = {(request["id"], clip["i"]): clip for request in page.requests for clip in request["clips"]}
+    assert clips["sentence-002", 1]["f"] == ["synthesis", "ValueError: <b>no phonemes</b>"]
+    assert "failed, counts as 100.00 %" in clips["sentence-002", 1]["v"]
     for request in results.requests:
         for candidate in request.candidates:
-            assert f"seed {candidate.seed}" in text
+            assert clips[request.id, candidate.index]["s"] == str(candidate.seed)
+    assert page.requests[0]["again"] == "tts-eval again runs/demo sentence-004"
 
 
-def test_filter_offers_every_group(render: Render) -> None:
+def test_filter_offers_every_group_and_every_failure(render: Render) -> None:
     page = Page(render("none"))
-    assert [text.strip() for _, text in page.all("option")] == ["all", "names", "numbers", "plain"]
-    assert {str(found["data-group"]) for found, _ in page.all("article")} == {"names", "numbers", "plain"}
-    assert not Page(render("none", results=make_results(requests=2, groups=()))).all("select")
+    options = [text.strip() for _, text in page.all("option")]
+    assert options[:4] == ["all", "names", "numbers", "plain"]
+    assert options[4:7] == ["any or none", "silent", "synthesis"]
+    assert {request["group"] for request in page.requests} == {"plain", "numbers", "names"}
+    selects = Page(render("none", results=make_results(requests=2, groups=()))).all("select")
+    assert "group" not in {found["name"] for found, _ in selects}
 
 
 def test_reference_without_words_shows_the_transcript_unaligned(render: Render) -> None:
     results = with_text(make_results(requests=2, n=1), 0, text="[noise]")
     heard = results.requests[0].chosen.scores["asr:tiny.en"].details["transcript"]
-    transcripts = Page(render("none", results=results)).all("p", **{"class": "transcript"})
-    assert any(" ".join(heard.split()) in " ".join(text.split()) for _, text in transcripts)
+    (shown,) = [request for request in Page(render("none", results=results)).requests if request["text"] == "[noise]"]
+    assert shown["clips"][0]["h"][0] == [0, [heard]]
 
 
 def test_runs_at_the_edges_still_make_a_page(render: Render) -> None:
     assert "<svg" not in render("none", requests=1, n=1)
     assert "nothing to compare" in render("none", results=make_results(requests=2, n=2, metrics=()))
-
-
-def test_heavy_pages_are_warned_about(
-    render: Render, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("reports.html.HEAVY_MEGABYTES", 0)
-    with caplog.at_level(logging.WARNING):
-        render()
-    assert "audio='link'" in caplog.text

@@ -14,6 +14,7 @@ from rich.console import Console
 from reports.hacking import hacking_of
 from reports.html import render_html
 from reports.results import RunResults
+from reports.shelf import Shelf
 from reports.summary import summarise
 from reports.tables import Table, to_rich
 from reports.transfer import transfer_of
@@ -161,7 +162,7 @@ def test_figure_has_a_panel_for_each_held_out_judge(tmp_path: Path) -> None:
 
 def test_page_has_the_section_whatever_the_run(tmp_path: Path) -> None:
     def page(results: RunResults) -> str:
-        return render_html(results, summarise(results), tmp_path, section_of(results), audio="none")
+        return render_html(results, summarise(results), Shelf(tmp_path, "none", tmp_path), section_of(results), "")
 
     assert "Does it transfer?" in page(make_results(n=4, requests=8))
     assert "keeps only what it chose" in page(make_results(n=1, requests=3))

@@ -21,8 +21,8 @@ from reports.comparison_tables import (
     seeds_table,
     settings_table,
 )
-from reports.html import AudioMode
 from reports.interval_methods import METHODS, Method
+from reports.shelf import AudioMode
 from reports.tables import to_rich
 
 LONGEST_NAME = 120

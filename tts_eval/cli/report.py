@@ -21,13 +21,16 @@ from tts_eval.cli.sweep import finish_sweep
 def report_command(
     run: Annotated[Path, typer.Argument(help="Folder of a run, or of a sweep.")],
     audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
+    audio_dir: Annotated[
+        str, typer.Option(help="Folder beside the page that gets every clip as Ogg Opus, instead of the page.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Write the report of a run or a sweep again: HTML page (of a run), Markdown, figures, tables."""
     if (run / FILE).is_file():
         finish_sweep(run, as_json=as_json)
         return
-    finish(run, audio=audio_mode(audio), as_json=as_json)
+    finish(run, audio=audio_mode(audio), audio_dir=audio_folder(audio_dir), as_json=as_json)
 
 
 def audio_mode(text: str) -> Literal["embed", "link", "none"]:
@@ -37,11 +40,23 @@ def audio_mode(text: str) -> Literal["embed", "link", "none"]:
     return text  # type: ignore[return-value]
 
 
-def finish(run: Path, *, audio: Literal["embed", "link", "none"] = "embed", as_json: bool = False) -> Summary:
+def audio_folder(text: str) -> str:
+    """The value of --audio-dir: a folder that moves with the page."""
+    path = Path(text)
+    if path.is_absolute() or ".." in path.parts:
+        raise typer.BadParameter(
+            f"{text!r} is not inside the report's folder; expected a name", param_hint="--audio-dir"
+        )
+    return text
+
+
+def finish(
+    run: Path, *, audio: Literal["embed", "link", "none"] = "embed", audio_dir: str = "", as_json: bool = False
+) -> Summary:
     """Write everything derived, print the summary, and return it."""
     results = read_run(run)
     write_frame(results, run / "report" / "results.parquet")
-    summary = write_report(results, run, audio=audio)
+    summary = write_report(results, run, audio=audio, audio_dir=audio_dir)
     # With --json the tables go to standard error, so that standard output ends with the object.
     console = Console(stderr=as_json)
     for table in (coverage_table(summary), metrics_table(summary), groups_overview(summary)):
