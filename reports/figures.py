@@ -2,40 +2,40 @@
 
 One small panel per metric and judge; judges of the same metric stand side by side and share their
 y axis, so that what the selecting judge promises can be compared with what the held-out one sees.
-Lines differ in dash as well as in colour (Okabe-Ito), for print and for colour-blind readers.
 """
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from reports.figure_style import (
+    DASHED,
+    DOTTED,
+    GRID,
+    INK,
+    OKABE_ITO,
+    QUIET,
+    STYLE,
+    csv_text,
+    new_figure,
+    save_figure,
+)
 from reports.summary import MetricSummary, Summary
 from reports.tables import HELD_OUT, SELECTED_ON, shown_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Panel: TypeAlias = "Callable[[Axes], None]"
 """Draws one panel."""
-PANEL_INCHES = (3.3, 2.5)
-COLOURS: Mapping[str, str] = {"selected": "#0072b2", "oracle": "#d55e00", "random": "#767676"}
-INK, GRID = "#1f2328", "#d8dee4"
-STYLE: dict[Any, Any] = {
-    "font.size": 8.0, "axes.titlesize": 8.5, "axes.labelsize": 8.0, "legend.fontsize": 8.0,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.edgecolor": INK,
-    "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
-    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "grid.color": GRID, "grid.linewidth": 0.6,
-    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "figure.constrained_layout.wspace": 0.06,
-    "svg.hashsalt": "best-at-k",
-}  # fmt: skip
+COLOURS: Mapping[str, str] = {"selected": OKABE_ITO[0], "oracle": OKABE_ITO[1], "random": QUIET}
+INLINE = {**STYLE, "svg.fonttype": "none"}
+"""In a page text stays text, which takes the page's font."""
 SVG_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
-FORMATS = ("svg", "png", "pdf")
 
 
 def save_best_at_k(summary: Summary, path: Path) -> None:
@@ -65,29 +65,26 @@ def save_panels(panels: Sequence[Panel], path: Path) -> None:
     """Write panels side by side, under one legend; the format follows the suffix (.svg, .png or .pdf)."""
     import matplotlib
 
-    with matplotlib.rc_context({**STYLE, "svg.fonttype": "path"}):
+    with matplotlib.rc_context(STYLE):
         columns = 2 if len(panels) in (2, 4) else min(len(panels), 3)
         rows = -(-len(panels) // columns)
-        figure = _new_figure(rows, columns)
+        figure = new_figure(rows, columns)
         grid = figure.subplots(rows, columns, squeeze=False).flatten()
         for axes, draw in zip(grid, panels, strict=False):
             draw(axes)
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
         handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 1, frameon=False)
-        metadata: dict[str, Any] = (
-            {"Date": None} if path.suffix == ".svg" else {"CreationDate": None} if path.suffix == ".pdf" else {}
-        )
-        figure.savefig(path, dpi=200, facecolor="white", metadata=metadata)
+        figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 1)
+        save_figure(figure, path)
 
 
 def inline_panel(draw: Panel, title: str, salt: str) -> str:
     """One panel as an `<svg>` element for a page; `salt` keeps its ids apart from those of other panels."""
     import matplotlib
 
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
-        figure = _new_figure(1, 1)
+    with matplotlib.rc_context({**INLINE, "svg.hashsalt": salt}):
+        figure = new_figure()
         draw(figure.subplots())
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata=SVG_METADATA)
@@ -103,22 +100,18 @@ def axis_of_candidates(axes: Axes, n: int) -> None:
     axes.set_xlim(1, max(n, 1.01))
     axes.set_xlabel("candidates, k")
     axes.grid(axis="y")
-    axes.set_axisbelow(True)
 
 
 def curve_csv(summary: Summary) -> str:
     """The figure's data: one line per metric and k."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["metric", "role", "k", "selected", "low", "high", "oracle", "random"])
+    rows: list[Sequence[Any]] = []
     for metric in summary.metrics:
         curves = metric.curves
         role = "selected-on" if metric.judged.selected_on else "held-out"
         for index, value in enumerate(curves.selected):
-            low, high = curves.intervals[index] or ("", "")
-            row = [value, low, high, curves.oracle[index], curves.random]
-            writer.writerow([metric.judged.key, role, index + 1, *("" if cell is None else cell for cell in row)])
-    return buffer.getvalue()
+            low, high = curves.intervals[index] or (None, None)
+            rows.append((metric.judged.key, role, index + 1, value, low, high, curves.oracle[index], curves.random))
+    return csv_text(["metric", "role", "k", "selected", "low", "high", "oracle", "random"], rows)
 
 
 def ordered_metrics(summary: Summary) -> list[MetricSummary]:
@@ -130,15 +123,6 @@ def ordered_metrics(summary: Summary) -> list[MetricSummary]:
 def _panel(metric: MetricSummary, among: Sequence[MetricSummary]) -> Panel:
     limits = _limits(metric, among)
     return lambda axes: _draw(axes, metric, limits)
-
-
-def _new_figure(rows: int, columns: int) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> None:
@@ -157,12 +141,12 @@ def _draw(axes: Axes, metric: MetricSummary, limits: tuple[float, float]) -> Non
     )  # fmt: skip
     # Above the other, because for the selecting judge the two coincide.
     dashed: dict[str, Any] = {"linewidth": 1.3, "zorder": 4}
-    axes.plot(points, oracle, color=COLOURS["oracle"], linestyle=(0, (5, 2)), label="oracle", **dashed)
-    axes.plot(points, random, color=COLOURS["random"], linestyle=(0, (1, 1.6)), label="random", **dashed)
+    axes.plot(points, oracle, color=COLOURS["oracle"], linestyle=DASHED, label="oracle", **dashed)
+    axes.plot(points, random, color=COLOURS["random"], linestyle=DOTTED, label="random", **dashed)
 
     axis_of_candidates(axes, len(points))
     axes.set_ylim(*limits)
-    axes.set_ylabel(_axis_label(metric))
+    axes.set_ylabel(axis_label(metric))
     axes.set_title(_title(metric), loc="left", fontweight="bold" if not metric.judged.selected_on else "normal")
 
 
@@ -188,7 +172,8 @@ def _title(metric: MetricSummary) -> str:
     return f"{metric.judged.metric.name} by {metric.judged.verifier_key} ({role})"
 
 
-def _axis_label(metric: MetricSummary) -> str:
+def axis_label(metric: MetricSummary) -> str:
+    """A metric with its unit and which way is better."""
     definition = metric.judged.metric
     unit = ", %" if definition.is_rate else ", s" if definition.unit == "seconds" else ""
     return f"{definition.name}{unit} ({'higher' if definition.higher_is_better else 'lower'} is better)"

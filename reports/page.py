@@ -6,18 +6,22 @@ import json
 from functools import partial
 from pathlib import Path
 
-from reports.figures import FORMATS, curve_csv, save_best_at_k
+from reports.figure_style import write_figure
+from reports.figures import curve_csv, save_best_at_k
 from reports.hacking import hacking_of
 from reports.html import render_html
 from reports.manner import manner_of
 from reports.markdown import render_markdown
+from reports.replication import load_published
 from reports.results import RunResults
+from reports.scaling_figure import SCALING, save_scaling, scaling_csv, scaling_rows
+from reports.search_cost import cost_of_k
 from reports.shelf import AudioMode, Shelf
 from reports.summary import Summary, summarise
 from reports.transfer import transfer_of
 from reports.transfer_figure import PROMISE, promise_csv, save_promise
 from reports.transfer_tables import TransferSection, transfer_csv, transfer_section
-from tts_eval.files import write_atomically, write_text_atomically
+from tts_eval.files import write_text_atomically
 
 FOLDER = "report"
 
@@ -43,10 +47,11 @@ def write_report(
     summary = summarise(results, seed, str(page))
     figure = None
     if summary.metrics and summary.n > 1:
-        for suffix in FORMATS:
-            write_atomically(folder / f"best_at_k.{suffix}", partial(save_best_at_k, summary))
-        write_text_atomically(folder / "best_at_k.csv", curve_csv(summary))
+        write_figure(folder, "best_at_k", partial(save_best_at_k, summary), curve_csv(summary))
         figure = "best_at_k.png"
+    if rows := scaling_rows(summary, load_published()):
+        cost = cost_of_k(results)
+        write_figure(folder, SCALING, partial(save_scaling, rows, cost), scaling_csv(rows, cost))
     write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
     section = _write_transfer(results, run_dir, seed)
     write_text_atomically(folder / "report.md", render_markdown(summary, figure, section))
@@ -61,9 +66,7 @@ def _write_transfer(results: RunResults, run_dir: Path, seed: int) -> TransferSe
     hacking = hacking_of(results, manner_of(results, run_dir), seed)
     transfer = transfer_of(results, seed)
     if hacking.comparisons:
-        for suffix in FORMATS:
-            write_atomically(folder / f"{PROMISE}.{suffix}", partial(save_promise, hacking))
-        write_text_atomically(folder / f"{PROMISE}.csv", promise_csv(hacking))
+        write_figure(folder, PROMISE, partial(save_promise, hacking), promise_csv(hacking))
     if transfer.pairs:
         write_text_atomically(folder / "transfer.csv", transfer_csv(transfer))
     write_text_atomically(

@@ -24,12 +24,13 @@ from reports.permutation import permutation_p
 from reports.pools import pool_of, ranks_of
 from reports.read_run import results_of
 from reports.results import JudgedMetric, RunResults
+from reports.search_cost import search_cost
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_of, cluster_unit
 from search.rule_text import parse_rule
-from tts_eval.config import RunConfig, is_whole_pool
+from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
-from tts_eval.manifest import Manifest, read_manifest
+from tts_eval.manifest import read_manifest
 from tts_eval.registry import parse_spec
 from tts_eval.store import RunStore
 from tts_eval.types import Cost
@@ -248,11 +249,11 @@ def _read(folder: Path, outcomes: Sequence[Outcome]) -> dict[str, dict[int, _See
         store = stores[cell.folder]
         manifest = read_manifest(store, outcome.manifest)
         results = results_of(store, manifest, cell.row)
-        seen.setdefault(cell.row, {})[cell.config.seed] = _see(results, manifest)
+        seen.setdefault(cell.row, {})[cell.config.seed] = _see(results)
     return seen
 
 
-def _see(results: RunResults, manifest: Manifest) -> _Seen:
+def _see(results: RunResults) -> _Seen:
     chosen = np.argmin(ranks_of(results), axis=1)
     rows = np.arange(len(chosen))
     sums, is_scored = {}, {}
@@ -265,32 +266,9 @@ def _see(results: RunResults, manifest: Manifest) -> _Seen:
         judged={judged.key: judged for judged in results.metrics},
         sums=sums,
         is_scored=is_scored,
-        cost=_search_cost(results, manifest),
+        cost=search_cost(results),
         scores=[request.chosen.selection_score for request in results.requests],
     )
-
-
-def _search_cost(results: RunResults, manifest: Manifest) -> Cost:
-    """What the search cost in all, without judges that only report."""
-    total = Cost()
-    for candidate in (candidate for request in results.requests for candidate in request.candidates):
-        judged = sum(score.seconds for score in candidate.scores.values())
-        total += candidate.cost + Cost(verifier_seconds=-judged)  # the reader added all of them; a search knows its own
-    is_chosen_from = is_whole_pool(manifest.config) and manifest.config.n > 1
-    return total + _selection_cost(results, manifest) if is_chosen_from else total
-
-
-def _selection_cost(results: RunResults, manifest: Manifest) -> Cost:
-    """What the rule asked of whole pools: of a cascade each verifier what it was shown, whoever else heard more."""
-    rule = parse_rule(manifest.config.verifier).with_scales(manifest.scales)
-    metrics = {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers}
-    total = Cost()
-    for request in results.requests:
-        pool = [candidate.scores for candidate in request.candidates]
-        for scores, verdict in zip(pool, rule.judge(pool, metrics), strict=True):
-            asked = [scores[spec].seconds for spec in rule.shown_to(verdict) if spec in scores]
-            total += Cost(verifier_seconds=sum(asked), judgements=int(bool(asked)))
-    return total
 
 
 def _cell(

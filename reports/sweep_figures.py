@@ -1,30 +1,35 @@
 """A sweep's figures: what each metric costs, with the front that nothing beats, and the temperature trade-off.
 
 Cells of one name are joined through their budgets. A cell is on the front when no other is at least as
-good for at most as many tokens. Names differ in marker as well as in colour (Okabe-Ito).
+good for at most as many tokens.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports.figures import INK, STYLE
+from reports.figure_style import (
+    DASHED,
+    INK,
+    STYLE,
+    colour_of,
+    csv_text,
+    marker_of,
+    new_figure,
+    plain_ticks,
+    save_figure,
+)
 from reports.results import JudgedMetric
 from reports.sweep import CellMetric, CellSummary, SweepSummary
 from reports.tables import HELD_OUT, SELECTED_ON
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 INCHES = (5.6, 3.7)
-OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#767676")
-MARKERS = "osD^vP*Xp<>h"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +75,7 @@ def pareto_csv(summary: SweepSummary, judged: JudgedMetric) -> str:
         role = "selected-on" if point.metric.judged.selected_on else "held-out"
         named = [judged.key, point.cell.name, point.cell.config.budget, role]
         rows.append([*named, point.cost, point.value, low, high, int(point.is_front)])
-    return _csv(header, rows)
+    return csv_text(header, rows)
 
 
 def save_pareto(summary: SweepSummary, judged: JudgedMetric, path: Path) -> None:
@@ -80,11 +85,10 @@ def save_pareto(summary: SweepSummary, judged: JudgedMetric, path: Path) -> None
     def draw(axes: Axes) -> None:
         for place, name in enumerate(dict.fromkeys(cell.name for cell in summary.cells)):
             own = [point for point in points if point.cell.name == name]
-            _bars(axes, own, scale, colour=OKABE_ITO[place % len(OKABE_ITO)],
-                  marker=MARKERS[place % len(MARKERS)], label=name)  # fmt: skip
+            _bars(axes, own, scale, colour=colour_of(place), marker=marker_of(place), label=name)  # fmt: skip
         front = [point for point in points if point.is_front]
         axes.plot([p.cost for p in front], [scale * p.value for p in front], drawstyle="steps-post", color=INK,
-                  linewidth=0.9, linestyle=(0, (4, 2)), zorder=1, label="front")  # fmt: skip
+                  linewidth=0.9, linestyle=DASHED, zorder=1, label="front")  # fmt: skip
         axes.scatter([p.cost for p in front], [scale * p.value for p in front], s=70, facecolors="none",
                      edgecolors=INK, linewidths=0.9, zorder=4)  # fmt: skip
         if points and points[0].cost > 0:
@@ -114,7 +118,7 @@ def tradeoff_csv(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMet
         for line in summary.tradeoffs
         for cell in line
     ]
-    return _csv(["cell", "budget", "temperature", "top_p", *columns], rows)
+    return csv_text(["cell", "budget", "temperature", "top_p", *columns], rows)
 
 
 def save_tradeoff(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMetric, path: Path) -> None:
@@ -137,7 +141,7 @@ def save_tradeoff(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMe
 def _tradeoff_line(
     axes: Axes, rows: Sequence[tuple[CellSummary, list[Any]]], across: float, up: float, place: int, label: str
 ) -> None:
-    colour, marker = OKABE_ITO[place % len(OKABE_ITO)], MARKERS[place % len(MARKERS)]
+    colour, marker = colour_of(place), marker_of(place)
     for index, (cell, (x, x_low, x_high, y, y_low, y_high)) in enumerate(rows):
         axes.errorbar(
             [across * x], [up * y], xerr=[[across * (x - x_low)], [across * (x_high - x)]],
@@ -175,28 +179,22 @@ def _bars(axes: Axes, points: Sequence[Point], scale: float, *, colour: str, mar
 def _plain_ticks(axes: Axes, costs: Sequence[float]) -> None:
     """Round numbers instead of powers of ten, of which a sweep's budgets may span none."""
     low, high = min(costs), max(costs)
-    steps = [digit * 10.0**power for power in range(-3, 15) for digit in (1, 2, 5)]
-    ticks = [step for step in steps if low / 2.5 <= step <= high * 2.5]
-    axes.set_xticks(ticks, [f"{tick:g}" if tick < 1000 else f"{tick:,.0f}" for tick in ticks])
+    ticks = plain_ticks(low, high)
+    axes.set_xticks(list(ticks), list(ticks.values()))
     axes.minorticks_off()
     axes.set_xlim(low / 1.25, high * 1.25)
 
 
-def _save(path: Path, draw: Any) -> None:
+def _save(path: Path, draw: Callable[[Axes], None]) -> None:
     import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure: Figure = Figure(figsize=INCHES, layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(inches=INCHES)
         axes = figure.subplots()
         draw(axes)
         axes.grid(axis="y")
-        axes.set_axisbelow(True)
-        figure.legend(loc="outside right upper", frameon=False)
-        metadata: Mapping[str, Any] = {"CreationDate": None} if path.suffix == ".pdf" else {}
-        figure.savefig(path, dpi=200, facecolor="white", metadata=dict(metadata))
+        figure.legend(loc="outside right upper")
+        save_figure(figure, path)
 
 
 def _scale(judged: JudgedMetric) -> float:
@@ -206,11 +204,3 @@ def _scale(judged: JudgedMetric) -> float:
 def _axis_label(judged: JudgedMetric) -> str:
     unit = ", %" if judged.metric.is_rate else ""
     return f"{judged.metric.name}{unit} ({'higher' if judged.metric.higher_is_better else 'lower'} is better)"
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()

@@ -6,11 +6,10 @@ does not, more candidates only please the judge that chooses.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reports.figure_style import DASHED, DOTTED, csv_text
 from reports.figures import COLOURS, Panel, axis_of_candidates, inline_panel, save_panels, scaled
 from reports.hacking import Comparison, Hacking
 
@@ -42,22 +41,16 @@ def promise_svg(hacking: Hacking) -> list[str]:
 
 def promise_csv(hacking: Hacking) -> str:
     """The figure's data: one line per held-out judge and N."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["selecting", "held_out", "unit", "n", "promised", "arrived", "gain_promised", "gain_arrived", "low", "high",
-         "gap", "gap_low", "gap_high"]
-    )  # fmt: skip
+    rows: list[list[Any]] = []
     for comparison in hacking.comparisons:
         unit = "deviations" if comparison.in_deviations else comparison.held_out.metric.unit
         for gap in comparison.gaps:
-            arrived, between = gap.arrived_interval or ("", ""), gap.gap_interval or ("", "")
+            arrived, between = gap.arrived_interval or (None, None), gap.gap_interval or (None, None)
             cells = [gap.promised, gap.arrived, gap.promised_gain, gap.arrived_gain, *arrived, gap.gap, *between]
-            writer.writerow(
-                [comparison.selecting.key, comparison.held_out.key, unit, gap.n,
-                 *("" if cell is None else cell for cell in cells)]
-            )  # fmt: skip
-    return buffer.getvalue()
+            rows.append([comparison.selecting.key, comparison.held_out.key, unit, gap.n, *cells])
+    header = ["selecting", "held_out", "unit", "n", "promised", "arrived", "gain_promised", "gain_arrived", "low",
+              "high", "gap", "gap_low", "gap_high"]  # fmt: skip
+    return csv_text(header, rows)
 
 
 def _panel(comparison: Comparison) -> Panel:
@@ -73,14 +66,14 @@ def _draw(axes: Axes, comparison: Comparison) -> None:
     line: dict[str, Any] = {"marker": "o", "markersize": 3.5, "clip_on": False}
     axes.fill_between(points, lows, highs, color=COLOURS["selected"], alpha=0.16, linewidth=0, label="95 % interval")
     axes.plot(
-        points, scaled([gap.promised_gain for gap in gaps], scale), color=COLOURS["oracle"], linestyle=(0, (5, 2)),
+        points, scaled([gap.promised_gain for gap in gaps], scale), color=COLOURS["oracle"], linestyle=DASHED,
         linewidth=1.5, label="promised by the judge that chose", **line,
     )  # fmt: skip
     axes.plot(
         points, scaled([gap.arrived_gain for gap in gaps], scale), color=COLOURS["selected"], linewidth=1.7,
         label="arrived by the held-out judge", **line,
     )  # fmt: skip
-    axes.axhline(0.0, color=COLOURS["random"], linestyle=(0, (1, 1.6)), linewidth=1.0)
+    axes.axhline(0.0, color=COLOURS["random"], linestyle=DOTTED, linewidth=1.0)
     axis_of_candidates(axes, points[-1])
     unit = "deviations" if comparison.in_deviations else "points" if scale != 1.0 else comparison.held_out.metric.unit
     axes.set_ylabel(f"gain, {unit} (higher is better)")

@@ -30,6 +30,7 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
     assert {path.name for path in page.parent.iterdir()} == {
         "report.html", "report.md", "summary.json",
         "best_at_k.svg", "best_at_k.png", "best_at_k.pdf", "best_at_k.csv",
+        "scaling.svg", "scaling.png", "scaling.pdf", "scaling.csv",
         "promise.svg", "promise.png", "promise.pdf", "promise.csv", "transfer.csv", "transfer.json",
     }  # fmt: skip
     summary = json.loads((page.parent / "summary.json").read_text())

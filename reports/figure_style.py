@@ -1,0 +1,94 @@
+"""How every figure of the project looks, and how it is written: PDF, PNG and SVG with the data as CSV beside them.
+
+Readable in black and white and by colour-blind readers: colours are those of Okabe and Ito, and lines differ in dash
+and marker too. Type is 8 points at the width of a paper's page and embedded as TrueType, which journals ask for.
+Nothing here touches matplotlib's global settings.
+
+Source of the colours: M. Okabe and K. Ito, Color Universal Design (2008), jfly.uni-koeln.de/color.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tts_eval.files import write_atomically, write_text_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS = ("pdf", "png", "svg")
+INK, GRID, QUIET = "#1f2328", "#d8dee4", "#767676"
+OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", QUIET)
+MARKERS = "osD^vP*Xp<>h"
+SOLID: Any = "-"
+DASHED: Any = (0, (5, 2))
+DOTTED: Any = (0, (1, 1.6))
+DASHES: tuple[Any, ...] = (SOLID, DASHED, (0, (5, 1.5, 1, 1.5)), DOTTED)
+PANEL_INCHES = (3.3, 2.5)
+DOTS_PER_INCH = 200
+STYLE: dict[Any, Any] = {
+    "font.size": 8.0, "axes.titlesize": 8.5, "axes.labelsize": 8.0, "legend.fontsize": 8.0,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "axes.edgecolor": INK,
+    "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK, "ytick.color": INK,
+    "xtick.labelsize": 7.5, "ytick.labelsize": 7.5, "grid.color": GRID, "grid.linewidth": 0.6,
+    "axes.axisbelow": True, "axes.formatter.useoffset": False, "legend.frameon": False,
+    "pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "path", "figure.constrained_layout.wspace": 0.06,
+    "svg.hashsalt": "tts-eval",
+}  # fmt: skip
+
+
+def colour_of(place: int) -> str:
+    """The colour of the line in that place; they repeat after eight."""
+    return OKABE_ITO[place % len(OKABE_ITO)]
+
+
+def marker_of(place: int) -> str:
+    """The marker of the line in that place: with the colour it is unique up to 24 lines."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def new_figure(rows: int = 1, columns: int = 1, inches: tuple[float, float] = PANEL_INCHES) -> Figure:
+    """An empty figure for panels of `inches` each, without pyplot and its global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(inches[0] * columns, inches[1] * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a finished figure, the same bytes each time; the format follows the suffix. Call it within `STYLE`."""
+    dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata=dates.get(path.suffix, {}))
+
+
+def write_figure(folder: Path, name: str, save: Callable[[Path], None], data: str) -> None:
+    """Write NAME.csv with the figure's data, and the figure in each of `FORMATS`.
+
+    Raises:
+        StoreError: the folder cannot be written.
+    """
+    write_text_atomically(folder / f"{name}.csv", data)
+    for suffix in FORMATS:
+        write_atomically(folder / f"{name}.{suffix}", save)
+
+
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Rows as CSV; what is undefined (None) is an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if cell is None else cell for cell in row] for row in rows])
+    return buffer.getvalue()
+
+
+def plain_ticks(low: float, high: float) -> dict[float, str]:
+    """1, 2 and 5 times powers of ten around a positive range, with labels that need no exponents."""
+    steps = [digit * 10.0**power for power in range(-3, 15) for digit in (1, 2, 5)]
+    found = [step for step in steps if low / 2.5 <= step <= high * 2.5]
+    return {step: f"{step:g}" if step < 1000 else f"{step:,.0f}" for step in found}
