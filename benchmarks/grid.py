@@ -32,6 +32,8 @@ from tts_eval.errors import ConfigError
 
 AXES = ("strategy", "n", "temperature", "top_p", "budget", "verifier", "then", "seed")
 """Settings that may be lists."""
+WHOLE_SWEEP = ("suite", "data_dir", "limit", "synth", "judge", "fail_on", "executor", "address", "resources")
+"""Settings that cannot differ between cells."""
 MOST_RUNS = 1000
 """Cells times seeds; a larger grid is a mistake more often than a plan."""
 
@@ -118,7 +120,7 @@ def _unknown(settings: Mapping[str, Any], where: str) -> list[str]:
     """Keys that are no settings. Those of the whole sweep cannot differ between cells."""
     known = list(_SETTINGS)
     if where:
-        known = [key for key in known if key not in ("suite", "data_dir", "limit", "synth", "judge", "fail_on")]
+        known = [key for key in known if key not in WHOLE_SWEEP]
     problems = []
     for key in settings:
         if key not in known and not (where and key == "seed"):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
+from benchmarks.lacking import Lacking
 from benchmarks.official_skip import without_missing
 from benchmarks.suite import Suite, load_suite
 from tts_eval.config import RunConfig
@@ -15,12 +18,24 @@ from verifiers.requirements import load_verifiers
 
 
 class Models:
-    """What was loaded so far."""
+    """What was loaded so far, in this process; a context manager, as others have something to put away."""
 
     def __init__(self) -> None:
         self._suites: dict[tuple[object, ...], Suite] = {}
         self._synthesizers: dict[str, Synthesizer] = {}
         self._verifiers: dict[str, Verifier] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave everything as it is."""
+
+    def complete(self, lacking: Lacking) -> bool:
+        """Whether somebody else has made and judged all that the run lacked; here nobody does."""
+        return False
 
     def suite(self, config: RunConfig) -> Suite:
         """The suite of a config; see `load_suite` and `without_missing`."""

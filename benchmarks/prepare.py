@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.download import fetch, sha256_of
-from benchmarks.runner import Progress, Quiet
+from benchmarks.progress import Progress, Quiet
 from benchmarks.sources import Source
 from benchmarks.suite import load_suite
 from tts_eval.audio import Excerpt

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks.runner import Progress, Quiet, judge_ground_truths, judged_together
+from benchmarks.progress import Progress, Quiet
+from benchmarks.runner import judge_ground_truths, judged_together
 from tts_eval.audio import read_audio
 from tts_eval.errors import AudioError
 from tts_eval.manifest import VerifierRecord, read_manifest, read_requests, write_manifest

@@ -14,59 +14,37 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from benchmarks.checks import check_budget, check_config
+from benchmarks.executors import open_models
+from benchmarks.lacking import Lacking
 from benchmarks.models import Models
-from benchmarks.searches import search_and_store
+from benchmarks.progress import Progress, Quiet
+from benchmarks.searches import asked_by, remembering, search_and_store, unheard
 from benchmarks.suite import Suite
 from search.budget import parse_budget
 from search.outcome import OutcomeVerifier
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
 from search.selection import Rule
-from search.strategy import SearchResult, Strategy, guides, load_strategy
+from search.strategy import SearchResult, load_strategy
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, StoreError
-from tts_eval.execution import SerialExecutor, batched_by_seconds
+from tts_eval.execution import batched_by_seconds
 from tts_eval.ground_truth import ground_truth_items
 from tts_eval.limits import limit_notes
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
 from tts_eval.store import RunStore
-from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
-from tts_eval.types import Item, Request, Synthesizer, Verifier, as_step_synthesizer
+from tts_eval.stored import Advance, StoredVerifier
+from tts_eval.types import Item, Request, Verifier
 from verifiers.requirements import require_judgeable
 
 logger = logging.getLogger(__name__)
 
-BATCH = 16
-"""Candidates per stored part: what a kill can cost."""
 JUDGED_AT_ONCE, JUDGED_SECONDS = 64, 640.0
 """Clips and audio that are read and judged together at most; a longer clip comes alone."""
-
-
-class Progress(Protocol):
-    """Hears how far the phases of a run are."""
-
-    def start(self, phase: str, total: int) -> None:
-        """A phase has begun."""
-        ...
-
-    def advance(self, phase: str, amount: int) -> None:
-        """`amount` more items of the phase are done."""
-        ...
-
-
-class Quiet:
-    """Progress that nobody watches."""
-
-    def start(self, phase: str, total: int) -> None:
-        """Ignore it."""
-
-    def advance(self, phase: str, amount: int) -> None:
-        """Ignore it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +75,11 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
         DataError: the suite's data are not as expected.
         StoreError: `out` cannot be written, or another process is at work there.
     """
-    progress, models = progress or Quiet(), models or Models()
-    check_config(config)  # before a folder is made
+    check_config(config)  # before a folder is made, and before anybody is hired
+    if models is None:
+        with open_models([config]) as models:
+            return run(config, out, progress, models)
+    progress = progress or Quiet()
     check_budget(config, models.suite(config).requests)
     with RunStore.create(out) as store:  # before models are loaded: another process may be at work here
         parts = load_parts(config, models)
@@ -121,13 +102,25 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
         parts = _with_added_judges(parts, manifest, models)
         write_requests(store, parts.suite.requests)
         write_manifest(store, manifest)
+        lacking = Lacking(
+            store=store,
+            manifest=manifest,
+            requests=parts.suite.requests,
+            rule=parts.rule,
+            then=parts.then,
+            synthesizer=synthesizer,
+            verifiers=parts.verifiers,
+            progress=progress,
+        )
+        if models.complete(lacking):
+            return manifest
         requests, truths = parts.suite.requests, sum(r.ground_truth is not None for r in parts.suite.requests)
         is_whole = is_whole_pool(config)
         pool = config.n if is_whole else 1
         total = len(requests) * pool
         progress.start("generate", total)
         advance = partial(progress.advance, "generate")
-        stored = _stored_synthesizer(synthesizer, store, advance if is_whole else _unheard)
+        stored = remembering(synthesizer, store, advance=advance if is_whole else unheard)
         # A judge that a cascade shows only some of the candidates hears them all once more.
         asked = {spec: parts.rule.asked(spec, pool) if is_whole else pool for spec in parts.searching}
         judging = [spec for spec in parts.judges if asked.get(spec, 0) < pool]
@@ -141,18 +134,11 @@ def run(config: RunConfig, out: Path, progress: Progress | None = None, models: 
             outcome = OutcomeVerifier(parts.rule, selecting)
             _judge(_items_of(strategy.search(requests, stored, outcome, budget)), list(judges.values()))
         else:
-            guide = selecting_verifier(parts.rule, _asked(config.strategy, strategy, parts, store))
+            guide = selecting_verifier(parts.rule, asked_by(config.strategy, strategy, parts.verifiers, store))
             chosen = search_and_store(requests, strategy, stored, guide, budget, manifest)
             _judge(_counted(chosen, advance), [*selecting.values(), *judges.values()])
         judge_ground_truths(requests, list({**selecting, **judges}.values()))
     return manifest
-
-
-def _asked(spec: str, strategy: Strategy, parts: Parts, store: RunStore) -> Mapping[str, Verifier]:
-    """Whom a search asks: whole candidates are stored, and so is what was said of them, but for embeddings."""
-    if guides(spec) or getattr(strategy, "needs_embeddings", False):
-        return parts.verifiers
-    return {name: StoredVerifier(verifier, store, advance=_unheard) for name, verifier in parts.verifiers.items()}
 
 
 def load_parts(config: RunConfig, models: Models) -> Parts:
@@ -182,16 +168,6 @@ def _counted(items: Iterable[Item], advance: Advance) -> Iterator[Item]:
     for item in items:
         advance(1)
         yield item
-
-
-def _unheard(_: int) -> None:
-    """Candidates on the way are not what the progress bar counts."""
-
-
-def _stored_synthesizer(synthesizer: Synthesizer, store: RunStore, advance: Advance) -> StoredSynthesizer:
-    if steps := as_step_synthesizer(synthesizer):
-        return StoredStepSynthesizer(steps, store, SerialExecutor(), batch=BATCH, advance=advance)
-    return StoredSynthesizer(synthesizer, store, SerialExecutor(), batch=BATCH, advance=advance)
 
 
 def _judge(items: Iterable[Item], judges: Sequence[Verifier]) -> None:

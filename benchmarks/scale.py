@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.layout import raise_problems
-from benchmarks.runner import BATCH, Progress, Quiet, judged_together
+from benchmarks.progress import Progress, Quiet
+from benchmarks.runner import judged_together
+from benchmarks.searches import BATCH
 from tts_eval.errors import ConfigError
 from tts_eval.execution import SerialExecutor, batched
 from tts_eval.ground_truth import resynthesis_job

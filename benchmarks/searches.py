@@ -6,14 +6,39 @@ What was said on the way is not stored: seeds alone decide it, and the same sear
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from search.budget import Budget
-from search.strategy import Strategy
+from search.strategy import Strategy, guides
+from tts_eval.execution import SerialExecutor
 from tts_eval.manifest import Manifest, RequestRecord
-from tts_eval.stored import StoredSynthesizer
-from tts_eval.types import Item, Job, Request, Verifier
+from tts_eval.store import Memory
+from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, StoredVerifier
+from tts_eval.types import Item, Job, Request, Synthesizer, Verifier, as_step_synthesizer
+
+BATCH = 16
+"""Candidates per stored part: what a kill can cost."""
+
+
+def unheard(_: int) -> None:
+    """Progress that nobody watches."""
+
+
+def remembering(
+    synthesizer: Synthesizer, store: Memory, *, batch: int = BATCH, advance: Advance = unheard
+) -> StoredSynthesizer:
+    """The synthesizer with `store` as its memory, and with its steps if it has any."""
+    if steps := as_step_synthesizer(synthesizer):
+        return StoredStepSynthesizer(steps, store, SerialExecutor(), batch=batch, advance=advance)
+    return StoredSynthesizer(synthesizer, store, SerialExecutor(), batch=batch, advance=advance)
+
+
+def asked_by(spec: str, strategy: Strategy, verifiers: Mapping[str, Verifier], store: Memory) -> Mapping[str, Verifier]:
+    """Whom a search asks: whole candidates are stored, and so is what was said of them, but for embeddings."""
+    if guides(spec) or getattr(strategy, "needs_embeddings", False):
+        return verifiers
+    return {name: StoredVerifier(verifier, store, advance=unheard) for name, verifier in verifiers.items()}
 
 
 def search_and_store(

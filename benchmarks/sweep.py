@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.checks import check_budget, check_config
+from benchmarks.executors import open_models
 from benchmarks.grid import Cell
 from benchmarks.models import Models
-from benchmarks.runner import Progress, Quiet, run
+from benchmarks.progress import Progress, Quiet
+from benchmarks.runner import run
 from tts_eval.config import as_dict, parse_config
 from tts_eval.errors import ConfigError, StoreError, TTSEvalError
 from tts_eval.files import write_text_atomically
@@ -53,18 +55,19 @@ def run_sweep(cells: Sequence[Cell], out: Path, progress: Progress | None = None
         DataError: the suite's data are not as expected.
         StoreError: `out` cannot be written, or holds something else.
     """
-    progress, models = progress or Quiet(), Models()
-    check_cells(cells, models)
+    progress = progress or Quiet()
+    check_cells(cells, Models())
     if out.is_dir() and any(out.iterdir()) and not any((out / name).exists() for name in (FILE, *_folders(cells))):
         raise StoreError(f"{out} is not empty, and no sweep. Give a new folder with --out.")
     progress.start("cells", len(cells))
     outcomes: list[Outcome] = []
     before = _earlier(out)
-    for number, cell in enumerate(cells, start=1):
-        outcomes.append(_run_cell(cell, out, progress, models))
-        known = [*outcomes, *(before[later] for later in cells[number:] if later in before)]
-        write_text_atomically(out / FILE, json.dumps(_record(known), indent=2, ensure_ascii=False) + "\n")
-        progress.advance("cells", 1)
+    with open_models([cell.config for cell in cells]) as models:
+        for number, cell in enumerate(cells, start=1):
+            outcomes.append(_run_cell(cell, out, progress, models))
+            known = [*outcomes, *(before[later] for later in cells[number:] if later in before)]
+            write_text_atomically(out / FILE, json.dumps(_record(known), indent=2, ensure_ascii=False) + "\n")
+            progress.advance("cells", 1)
     return outcomes
 
 

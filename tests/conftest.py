@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +63,19 @@ def make_item() -> Callable[..., Item]:
         return Item(request=Request(id="r", text=text, **request), candidate=candidate)  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray cluster of four small cores that all runs of these tests share: starting one takes seconds."""
+    ray = pytest.importorskip("ray")
+    from tts_eval.workers import cluster
+
+    cluster.keep_quiet()
+    ray.init(
+        address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        object_store_memory=cluster.STORE_BYTES,
+    )  # fmt: skip
+    cluster.print_no_deaths()
+    yield
+    ray.shutdown()

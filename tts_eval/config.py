@@ -20,11 +20,12 @@ from tts_eval.errors import ConfigError
 from tts_eval.types import Sampling
 
 DEFAULT_VERIFIER = "asr:tiny.en#wer + asr:tiny.en#likelihood"
+EXECUTORS = ("serial", "ray")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
-    """Everything that decides a run's results."""
+    """Everything that decides a run's results, and at the end who does the work."""
 
     suite: str = "mini"
     """Suite spec, NAME or NAME:ARGUMENT."""
@@ -62,6 +63,12 @@ class RunConfig:
     """Verifier specs that report; the suite's own when empty."""
     fail_on: float = 0.1
     """Share of requests that may go unscored before the exit code says so."""
+    executor: str = "serial"
+    """Who does the work: `serial` (this process) or `ray` (workers); results are the same."""
+    address: str = ""
+    """Ray cluster, e.g. head:6379; one is started on this machine when empty."""
+    resources: str = ""
+    """YAML file with the workers of each stage, see tts_eval.workers.resources; worked out when empty."""
 
     def __post_init__(self) -> None:
         # Whoever reads `beam, then best-of-n` as two strategies gets the one way to choose that there is.
@@ -85,6 +92,9 @@ class RunConfig:
                 ("max_seconds", 0.0 < self.max_seconds < float("inf"), "a positive number of seconds"),
                 ("seed", self.seed >= 0, "0 or more"),
                 ("fail_on", 0.0 <= self.fail_on <= 1.0, "a share from 0 to 1"),
+                ("executor", self.executor in EXECUTORS, " or ".join(EXECUTORS)),
+                ("address", self.executor == "ray" or not self.address, "none without executor: ray"),
+                ("resources", self.executor == "ray" or not self.resources, "none without executor: ray"),
                 ("judge", all(spec.strip() for spec in self.judge), "names of verifiers, e.g. asr:base"),
             )
             if not is_right

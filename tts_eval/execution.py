@@ -19,9 +19,15 @@ R = TypeVar("R")
 logger = logging.getLogger(__name__)
 
 
+THREADS_VARIABLE = "TTS_EVAL_THREADS"
+"""Cores that models may use, where that is less than there are: several workers share a machine."""
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get(THREADS_VARIABLE, "")
+    return min(cores, max(int(told), 1)) if told.isdecimal() else cores
 
 
 class Executor(Protocol):

@@ -7,12 +7,15 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tts_eval.errors import StoreError
 
 TEMPORARY_PREFIX = ".writing-"
+MOST_SYNCED = 32
+"""Files that are synced at a time; more do not make it faster."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -48,6 +51,38 @@ def write_text_atomically(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
     write_atomically(path, write)
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write several files of one folder like `write_atomically`, synced side by side: disks then sync them together.
+
+    Raises:
+        StoreError: the folder cannot be written, or the disk is full; some of the files may be there already.
+    """
+    if not contents:
+        return
+    folder = next(iter(contents)).parent
+    temporary: dict[Path, Path] = {}
+    path = folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, content in contents.items():
+            handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
+            os.close(handle)
+            temporary[path] = Path(name)
+            temporary[path].write_bytes(content)
+            temporary[path].chmod(0o644)
+        with ThreadPoolExecutor(MOST_SYNCED) as threads:
+            list(threads.map(_sync, temporary.values()))
+        for path in contents:
+            temporary.pop(path).replace(path)
+        _sync(folder)
+    except OSError as error:
+        raise StoreError(_explain(path, error)) from error
+    finally:
+        for left in temporary.values():
+            with contextlib.suppress(OSError):
+                left.unlink(missing_ok=True)
 
 
 def next_number(folder: Path, pattern: str) -> int:

@@ -43,6 +43,15 @@ def parse_spec(text: str) -> Spec:
     return Spec(name.strip(), argument.strip())
 
 
+def load_target(target: str) -> Any:
+    """The object at `module:attribute`."""
+    module, _, attribute = target.partition(":")
+    loaded: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        loaded = getattr(loaded, part)
+    return loaded
+
+
 class Registry(Generic[T]):
     """Names of one kind of component."""
 
@@ -81,11 +90,7 @@ class Registry(Generic[T]):
         """
         self.require(name)
         if name not in self._objects:
-            module, _, attribute = self._entries[name].target.partition(":")
-            loaded: Any = importlib.import_module(module)
-            for part in attribute.split("."):
-                loaded = getattr(loaded, part)
-            self._objects[name] = cast(T, loaded)
+            self._objects[name] = cast(T, load_target(self._entries[name].target))
         return self._objects[name]
 
     def __contains__(self, name: object) -> bool:

@@ -78,15 +78,36 @@ class Table:
         return rows
 
 
-class RunStore:
+class Memory:
+    """Rows of one run directory, as far as this process knows them; audio lies in the directory itself."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.candidates: dict[str, Row] = {}
+        self.scores: dict[str, Row] = {}
+        self.fresh: set[str] = set()
+        """Keys of what was added since: it is not tried again now, whatever became of it."""
+
+    def add_candidates(self, rows: Sequence[Row]) -> None:
+        """Know candidate rows; their audio must be in place already."""
+        self.candidates.update((row["key"], row) for row in rows)
+        self.fresh.update(row["key"] for row in rows)
+
+    def add_scores(self, rows: Sequence[Row]) -> None:
+        """Know score rows."""
+        self.scores.update((row["key"], row) for row in rows)
+        self.fresh.update(row["key"] for row in rows)
+
+
+class RunStore(Memory):
     """One run directory. Use `RunStore.create` to write, `RunStore.read` to look."""
 
     def __init__(self, folder: Path, *, writable: bool) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._candidates = Table(folder / "candidates")
         self._scores = Table(folder / "scores")
-        self.candidates: dict[str, Row] = self._candidates.read(set_aside_damaged=writable)
-        self.scores: dict[str, Row] = self._scores.read(set_aside_damaged=writable)
+        self.candidates = self._candidates.read(set_aside_damaged=writable)
+        self.scores = self._scores.read(set_aside_damaged=writable)
         self._lock: int | None = None
         self._made_folder = False
 
@@ -144,12 +165,12 @@ class RunStore:
     def add_candidates(self, rows: Sequence[Row]) -> None:
         """Store candidate rows; their audio must be in place already."""
         self._candidates.append(rows)
-        self.candidates.update((row["key"], row) for row in rows)
+        super().add_candidates(rows)
 
     def add_scores(self, rows: Sequence[Row]) -> None:
         """Store score rows."""
         self._scores.append(rows)
-        self.scores.update((row["key"], row) for row in rows)
+        super().add_scores(rows)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Write a JSON file of the run."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tts_eval import ground_truth
-from tts_eval.audio import read_audio, write_audio
+from tts_eval.audio import encode_audio, read_audio
 from tts_eval.errors import AudioError
 from tts_eval.execution import Executor, batched, isolate
-from tts_eval.files import write_atomically
+from tts_eval.files import write_together
 from tts_eval.guards import audio_failure
 from tts_eval.records import (
     audio_name,
@@ -33,7 +33,7 @@ from tts_eval.records import (
     synthesizer_identity,
     verifier_identity,
 )
-from tts_eval.store import Row, RunStore
+from tts_eval.store import Memory, Row
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.types import (
     Candidate,
@@ -60,7 +60,7 @@ class StoredSynthesizer:
     def __init__(
         self,
         synthesizer: Synthesizer,
-        store: RunStore,
+        store: Memory,
         executor: Executor,
         *,
         batch: int,
@@ -84,8 +84,8 @@ class StoredSynthesizer:
         self._advance(len(jobs) - len(missing))
         for batch, made in self._executor.map(self._make, list(batched(missing, self._batch))):
             rows = []
-            for (key, job), candidate in zip(batch, made, strict=True):
-                found[key], row = self._keep(key, job, candidate)
+            for (key, _), (candidate, row) in zip(batch, self._keep(batch, made), strict=True):
+                found[key] = candidate
                 rows.append(row)
             self._store.add_candidates(rows)
             self._advance(len(batch))
@@ -97,7 +97,7 @@ class StoredSynthesizer:
 
     def remember(self, key: str, job: Job, candidate: Candidate) -> Candidate:
         """Store a candidate under a key of its own; it comes back as stored."""
-        kept, row = self._keep(key, job, candidate)
+        ((kept, row),) = self._keep([(key, job)], [candidate])
         self._store.add_candidates([row])
         return kept
 
@@ -109,8 +109,9 @@ class StoredSynthesizer:
         return isolate(self._synthesizer.generate, [job for _, job in batch], _raised)
 
     def _recall(self, key: str) -> Candidate | None:
-        row = self._store.candidates.get(key) if self.revision else None
-        if row is None or is_transient(row_failure(row)):
+        is_fresh = key in self._store.fresh
+        row = self._store.candidates.get(key) if self.revision or is_fresh else None
+        if row is None or (is_transient(row_failure(row)) and not is_fresh):
             return None
         if not row["audio"]:
             return candidate_from_row(row, None)
@@ -120,25 +121,34 @@ class StoredSynthesizer:
             logger.warning("%s; the candidate is made again", error)
             return None
 
-    def _keep(self, key: str, job: Job, candidate: Candidate) -> tuple[Candidate, Row]:
-        clip = candidate.clip
-        audio = ""
-        failure = audio_failure(clip) if clip is not None else None
-        if failure is not None and failure.kind is not FailureKind.SILENT:  # silence is audio; these two are not
-            candidate = replace(candidate, clip=None, failure=failure, finish=FinishReason.FAILED)
-        elif clip is not None:
-            stored = clip.quantised()
-            candidate = replace(candidate, clip=stored)
-            audio = f"candidates/audio/{audio_name(job, key)}"
-            write_atomically(self._store.folder / audio, lambda path: write_audio(path, stored))
-        return candidate, candidate_row(key, job.request.id, self, candidate, audio)
+    def _keep(self, batch: Sequence[tuple[str, Job]], candidates: Sequence[Candidate]) -> list[tuple[Candidate, Row]]:
+        kept, files = [], {}
+        for (key, job), candidate in zip(batch, candidates, strict=True):
+            usable, audio = _usable(candidate), ""
+            if usable.clip is not None:
+                audio = f"candidates/audio/{audio_name(job, key)}"
+                files[self._store.folder / audio] = encode_audio(usable.clip, "FLAC")
+            kept.append((usable, candidate_row(key, job.request.id, self, usable, audio)))
+        write_together(files)
+        return kept
+
+
+def _usable(candidate: Candidate) -> Candidate:
+    """The candidate with its audio as it is stored, or as failed where that is none."""
+    clip = candidate.clip
+    if clip is None:
+        return candidate
+    failure = audio_failure(clip)
+    if failure is not None and failure.kind is not FailureKind.SILENT:  # silence is audio; the others are not
+        return replace(candidate, clip=None, failure=failure, finish=FinishReason.FAILED)
+    return replace(candidate, clip=clip.quantised())
 
 
 class StoredStepSynthesizer(StoredSynthesizer):
     """The same for a synthesizer with steps. What grows step by step is not remembered: seeds bring it back."""
 
     def __init__(
-        self, synthesizer: StepSynthesizer, store: RunStore, executor: Executor, *, batch: int, advance: Advance
+        self, synthesizer: StepSynthesizer, store: Memory, executor: Executor, *, batch: int, advance: Advance
     ) -> None:
         super().__init__(synthesizer, store, executor, batch=batch, advance=advance)
         self.step_seconds = synthesizer.step_seconds
@@ -152,7 +162,7 @@ class StoredVerifier:
     def __init__(
         self,
         verifier: Verifier,
-        store: RunStore,
+        store: Memory,
         *,
         advance: Advance,
         digest_of: Callable[[Request], str] = reference_digest,
@@ -169,7 +179,7 @@ class StoredVerifier:
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order."""
-        keys = [self._key(item) for item in items]
+        keys = [self.key(item) for item in items]
         found = [self._recall(key) for key in keys]
         missing = [position for position, score in enumerate(found) if score is None]
         self._advance(len(items) - len(missing))
@@ -185,8 +195,10 @@ class StoredVerifier:
         self._advance(len(missing))
         return [score for score in found if score is not None]
 
-    def _key(self, item: Item) -> str | None:
-        """None for a candidate without audio, which costs nothing to judge, and for one that is not finished.
+    def key(self, item: Item) -> str | None:
+        """Under which the score of an item is stored.
+
+        None for a candidate without audio, which costs nothing to judge, and for one that is not finished.
 
         The same audio is judged differently once it is known to be all there is.
         """
@@ -200,7 +212,7 @@ class StoredVerifier:
 
     def _recall(self, key: str | None) -> Score | None:
         row = self._store.scores.get(key) if key is not None else None
-        if row is None or is_transient(row_failure(row)):
+        if row is None or (is_transient(row_failure(row)) and key not in self._store.fresh):
             return None
         return score_from_row(row)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.progress import Quiet
 from benchmarks.rescore import add_judges
-from benchmarks.runner import Quiet, run
+from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.read_run import read_run
 from reports.results import RunResults

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.perf.selection_rules import find_judge, gain
+from benchmarks.progress import Quiet
 from benchmarks.rescore import add_judges
-from benchmarks.runner import Quiet, run
+from benchmarks.runner import run
 from reports.calibration import calibrate, scales_of
 from reports.cost_table import cost_table
 from reports.frame import results_frame

@@ -45,6 +45,7 @@ class Bars:
             disable=not sys.stderr.isatty(),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._waiting: dict[str, int] = {}
         self._is_interrupted = False
         self._handler_before: Any = None
 
@@ -79,3 +80,9 @@ class Bars:
         if self._is_interrupted:
             raise KeyboardInterrupt
         self._bars.advance(self._tasks[phase], amount)
+
+    def waiting(self, phase: str, items: int) -> None:
+        """Say behind a phase's name how many items have been made and wait for a worker."""
+        if self._waiting.get(phase, 0) != items:
+            self._waiting[phase] = items
+            self._bars.update(self._tasks[phase], description=f"{phase} ({items} waiting)" if items else phase)

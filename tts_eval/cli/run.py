@@ -73,6 +73,15 @@ def run_command(
         float | None,
         typer.Option(show_default=_default("fail_on"), help="Share of unscored requests that is still a success."),
     ] = None,
+    executor: Annotated[
+        str | None, typer.Option(show_default=_default("executor"), help="Who works: serial, or ray for many at once.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(show_default="this machine", help="Ray cluster: HEAD:6379, ray://HEAD:10001 or auto.")
+    ] = None,
+    resources: Annotated[
+        str | None, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/SUITE-SYNTH-nN.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
@@ -96,6 +105,9 @@ def run_command(
         "verifier": verifier,
         "judge": judge,
         "fail_on": fail_on,
+        "executor": executor,
+        "address": address,
+        "resources": resources,
     }
     settings = read_yaml(config_file) if config_file else {}
     config = parse_config(settings | {name: value for name, value in flags.items() if value is not None})

@@ -22,10 +22,20 @@ from tts_eval.config import read_yaml
 def sweep_command(
     grid: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="Settings of runs; lists are axes.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default runs/NAME of the file.")] = None,
+    executor: Annotated[
+        str | None, typer.Option(show_default="the file's", help="Who works: serial, or ray for many at once.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(show_default="this machine", help="Ray cluster: HEAD:6379, ray://HEAD:10001 or auto.")
+    ] = None,
+    resources: Annotated[
+        str | None, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Run a grid of strategies, budgets, temperatures and seeds, or go on with one that was stopped."""
-    cells = parse_grid(read_yaml(grid))
+    flags = {"executor": executor, "address": address, "resources": resources}
+    cells = parse_grid(read_yaml(grid) | {name: value for name, value in flags.items() if value is not None})
     folder = out or default_folder(grid)
     with Bars() as bars:
         run_sweep(cells, folder, bars)

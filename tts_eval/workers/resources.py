@@ -1,0 +1,178 @@
+"""How many workers there are of each group, and what each of them takes.
+
+    synth:   {actors: 4, gpus: 1}
+    asr:     {actors: 4, gpus: 0.25, timeout: 300}
+    speaker: {actors: 2, threads: 2}
+    rest:    {actors: 1, memory: 4}
+
+What has an entry of its own has workers of its own. Everything else shares the workers of `rest`, each of which
+can do all of it; without a file that is all there is, one worker a GPU or else one a core. A worker that does
+whatever is due keeps its core busy without any tuning, where two on a core would wait for each other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tts_eval.errors import ConfigError
+
+REST = "rest"
+WORKER_GIGABYTES = 1.5
+"""What a worker is reckoned to need where nobody says, so that many cores do not fill a small memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The workers of one group."""
+
+    actors: int
+    cpus: float
+    """Of each worker, as Ray counts them: what may be placed on a node together."""
+    gpus: float = 0.0
+    memory: float = 0.0
+    """Gigabytes that Ray sets aside for each; 0 for nothing in particular."""
+    threads: int = 1
+    """That each worker's models use."""
+    timeout: float = 900.0
+    """Seconds that one batch may take before its worker counts as hanging."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """What one machine offers."""
+
+    name: str
+    cpus: float
+    gpus: float = 0.0
+    memory: float = 0.0
+    """Gigabytes."""
+
+
+def parse_resources(values: Mapping[str, Any]) -> dict[str, Share]:
+    """The entries of a resources file.
+
+    Raises:
+        ConfigError: unknown settings (with the close matches) and wrong values, all of them.
+    """
+    problems: list[str] = []
+    shares = {}
+    for name, entry in values.items():
+        if not isinstance(entry, Mapping) or not entry:
+            problems.append(f"{name} is {entry!r}; expected settings, e.g. {{actors: 2, threads: 1}}.")
+            continue
+        found = _problems(str(name), entry)
+        problems += found
+        if not found:
+            shares[str(name)] = _share(entry)
+    if problems:
+        raise ConfigError(problems)
+    return shares
+
+
+def _problems(name: str, entry: Mapping[str, Any]) -> list[str]:
+    known = [field.name for field in dataclasses.fields(Share)]
+    problems = []
+    for key, value in entry.items():
+        if key not in known:
+            close = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"Did you mean '{close[0]}'?" if close else f"Expected some of: {', '.join(known)}."
+            problems.append(f"{name}: Unknown setting '{key}'. {hint}")
+        elif key in ("actors", "threads"):
+            if type(value) is not int or value < 1:
+                problems.append(f"{name}: {key} is {value!r}; expected a whole number, 1 or more.")
+        elif type(value) not in (int, float) or value < 0 or (key == "timeout" and value == 0):
+            problems.append(f"{name}: {key} is {value!r}; expected a number{' above' if key == 'timeout' else ','} 0.")
+        elif key == "gpus" and value > 1 and value != int(value):
+            problems.append(f"{name}: gpus is {value}; expected a part of one GPU or a whole number of them.")
+    if "actors" not in entry:
+        problems.append(f"{name}: actors is missing; expected how many workers there are, e.g. actors: 2.")
+    return problems
+
+
+def _share(entry: Mapping[str, Any]) -> Share:
+    threads = entry.get("threads", max(int(entry.get("cpus", 1)), 1))
+    settings = {**entry, "threads": threads, "cpus": float(entry.get("cpus", threads))}
+    return Share(**settings)
+
+
+def group_of(stage: str, shares: Collection[str]) -> str:
+    """Which entry a stage belongs to: one of its own (`asr:base`), one of its kind (`asr`), or the rest."""
+    kind = stage.partition(":")[0]
+    return stage if stage in shares else kind if kind in shares else REST
+
+
+def plan(shares: Mapping[str, Share], stages: Iterable[str], nodes: Iterable[Node]) -> dict[str, Share]:
+    """The workers of each group that these stages need, with those of the rest worked out.
+
+    Raises:
+        ConfigError: an entry is for no stage of the run, or the nodes do not offer what all of them take.
+    """
+    stages, nodes = list(stages), list(nodes)
+    used = {group_of(stage, shares) for stage in stages}
+    known = [*dict.fromkeys([*stages, *(stage.partition(":")[0] for stage in stages)]), REST]
+    problems = [
+        f"'{name}' has workers, but the run has no such stage. It has: {', '.join(known)}."
+        for name in shares
+        if name not in used and name != REST
+    ]
+    planned = {name: share for name, share in shares.items() if name in used}
+    if REST in used and REST not in planned:
+        planned[REST] = _rest(planned.values(), nodes)
+    problems += _misfits(planned, nodes)
+    if problems:
+        raise ConfigError(problems)
+    return planned
+
+
+def _rest(others: Iterable[Share], nodes: Iterable[Node]) -> Share:
+    others, nodes = list(others), list(nodes)
+    cpus = sum(node.cpus for node in nodes) - sum(share.actors * share.cpus for share in others)
+    gpus = int(sum(node.gpus for node in nodes) - sum(share.actors * share.gpus for share in others))
+    memory = sum(node.memory for node in nodes) - sum(share.actors * share.memory for share in others)
+    actors = gpus if gpus >= 1 else min(int(cpus), int(memory / WORKER_GIGABYTES)) if memory else int(cpus)
+    actors = max(actors, 1)
+    # On every node alike, and whole: a worker that needs more cores than a node has left is never placed.
+    threads = max(int(min(cpus / actors, max((node.cpus for node in nodes), default=1.0))), 1)
+    return Share(actors=actors, cpus=float(threads), gpus=float(min(gpus, 1)), threads=threads)
+
+
+def _misfits(planned: Mapping[str, Share], nodes: Iterable[Node]) -> list[str]:
+    """What the plan takes beyond what there is, all together and worker by worker."""
+    nodes = list(nodes)
+    problems = []
+    for kind, unit in (("cpus", "CPUs"), ("gpus", "GPUs"), ("memory", "GB of memory")):
+        offered = sum(getattr(node, kind) for node in nodes)
+        wanted = sum(share.actors * getattr(share, kind) for share in planned.values())
+        if wanted > offered + 1e-9:
+            parts = ", ".join(
+                f"{name} {share.actors} x {getattr(share, kind):g}"
+                for name, share in planned.items()
+                if getattr(share, kind)
+            )
+            problems.append(f"The plan takes {wanted:g} {unit} ({parts}), and Ray offers {offered:g}.")
+    if problems:
+        problems[-1] += " Give fewer actors or smaller parts with --resources; a part of a CPU is allowed."
+        return problems
+    left = [replace(node) for node in nodes]
+    for name, share in sorted(planned.items(), key=lambda entry: -max(entry[1].gpus, entry[1].cpus)):
+        for number in range(share.actors):
+            place = next((i for i, node in enumerate(left) if _has_room(node, share)), None)
+            if place is None:
+                problems.append(
+                    f"Worker {number + 1} of {share.actors} of '{name}' ({share.cpus:g} CPUs, {share.gpus:g} GPUs, "
+                    f"{share.memory:g} GB) fits on no node. Make it smaller, or ask for fewer."
+                )
+                break
+            node = left[place]
+            left[place] = replace(
+                node, cpus=node.cpus - share.cpus, gpus=node.gpus - share.gpus, memory=node.memory - share.memory
+            )
+    return problems
+
+
+def _has_room(node: Node, share: Share) -> bool:
+    return all(getattr(node, kind) + 1e-9 >= getattr(share, kind) for kind in ("cpus", "gpus", "memory"))
