@@ -2,12 +2,14 @@
 
 `fake` measures how far the pitch strays; `fake:NOISE` adds a seeded error to that, so that two of
 them disagree as real judges do. A request whose metadata has `fake_verifier: raise` makes it raise;
-with `fake_verifier: undecided` it says of unfinished speech that it cannot tell yet.
+with `fake_verifier: exit` it takes its process along, and with `fake_verifier: undecided` it says of
+unfinished speech that it cannot tell yet.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,6 +50,8 @@ class FakeVerifier:
     def _one(self, item: Item) -> Judgement | Failure:
         if item.request.metadata.get("fake_verifier") == "raise":
             raise RuntimeError("asked to fail")
+        if item.request.metadata.get("fake_verifier") == "exit":
+            os._exit(1)
         if item.partial and item.request.metadata.get("fake_verifier") == "undecided":
             return Failure(FailureKind.UNDECIDED, f"Of '{item.request.id}' too little has been said.")
         clip = clip_of(item)

@@ -2,11 +2,15 @@
 
 The "speech" is a tone per word whose pitch wobble grows with the temperature; how far a candidate
 strays from the text is readable from its audio by `verifiers.fake`. A step is one tone. A request whose metadata has
-`fake: KIND` gets that failure: `raise`, `silent`, `empty`, `nan`, `length`.
+`fake: KIND` gets that failure: `raise`, `silent`, `empty`, `nan`, `length`, or takes its process along: `exit`, and
+`hang` for an hour. `fake:SECONDS` sleeps so long over each candidate, as a model on another device would.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +27,14 @@ WORD_SECONDS = 0.1
 
 
 def create(argument: str) -> FakeSynthesizer:
-    """`fake` takes no argument."""
-    if argument:
-        raise ConfigError([f"Synthesizer 'fake' takes no argument, got '{argument}'."])
-    return FakeSynthesizer()
+    """`fake` or `fake:SECONDS`."""
+    try:
+        seconds = float(argument or 0.0)
+    except ValueError:
+        seconds = math.nan
+    if not 0.0 <= seconds < math.inf:
+        raise ConfigError([f"Synthesizer 'fake' takes seconds per candidate (fake:0.01), got '{argument}'."])
+    return FakeSynthesizer(seconds)
 
 
 class FakeSynthesizer:
@@ -37,9 +45,14 @@ class FakeSynthesizer:
     step_seconds = WORD_SECONDS
     most_rows = 256
 
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._seconds = seconds
+
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job. Raises for a request marked `fake: raise`."""
         generation = self.begin(jobs)
+        if self._seconds:
+            time.sleep(self._seconds * len(jobs))
         generation.advance(max((len(row.tones) for row in generation.rows), default=0))
         return generation.audio()
 
@@ -48,6 +61,10 @@ class FakeSynthesizer:
         for job in jobs:
             if _fate(job) == "raise":
                 raise RuntimeError(f"asked to fail on {job.request.id}")
+            if _fate(job) == "exit":
+                os._exit(1)
+            if _fate(job) == "hang":
+                time.sleep(3600)
         return FakeGeneration([Row(job, job.seed, _tones(job, job.seed)) for job in jobs])
 
 

@@ -305,7 +305,7 @@ def _require_version(found: tuple[str, str], name: str) -> None:
 def _cause(error: Exception) -> str:
     """What became of the worker, in a line."""
     text = str(error)
-    if "OutOfMemory" in type(error).__name__ or "memory" in text.lower():
+    if "OutOfMemory" in type(error).__name__ or "running low on memory" in text:
         return "it ran out of memory"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     detail = next((line for line in lines if "exit type" in line or "dead because" in line), lines[0] if lines else "")
