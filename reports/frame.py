@@ -1,4 +1,4 @@
-"""results.parquet: one tidy row per candidate, for pandas.
+"""results.parquet, and the same as results.csv: one tidy row per candidate, for pandas.
 
 Columns: request_id, text, group, speaker, index, seed, chosen, rank, selection_score, dropped_at (stage of
 a cascade that passed it over, from 1; 0 is none), finish, failure, failure_message, audio, audio_seconds,
@@ -33,8 +33,9 @@ def results_frame(results: RunResults) -> pandas.DataFrame:
 
 
 def write_frame(results: RunResults, path: Path) -> None:
-    """Write the frame as parquet, atomically."""
+    """Write the frame as parquet, and as CSV beside it, atomically."""
     frame = results_frame(results)
+    write_atomically(path.with_suffix(".csv"), partial(frame.to_csv, index=False))
     write_atomically(path, partial(frame.to_parquet, index=False))
 
 

@@ -18,13 +18,14 @@ from reports.transfer_figure import PROMISE
 from reports.transfer_tables import TransferSection
 
 
-def render_markdown(summary: Summary, figure: str | None, section: TransferSection) -> str:
+def render_markdown(summary: Summary, figure: str | None, section: TransferSection, scaling: str | None = None) -> str:
     """The whole report.
 
     Args:
         summary: the run's numbers.
         figure: path of the best@k image relative to the report; None where there is none.
         section: whether the choice transfers.
+        scaling: path of the scaling image, in the same way.
     """
     title = f"# {escape_markdown(summary.run)}"
     facts = (
@@ -34,6 +35,11 @@ def render_markdown(summary: Summary, figure: str | None, section: TransferSecti
     image = (
         [f"## best@k curves\n\n![Expected metric of the best of k candidates, for every k]({figure})"] if figure else []
     )
+    if scaling:
+        image.append(
+            "## Scaling\n\n![Each metric over the number of candidates and over their cost, "
+            f"by held-out and selecting judges]({scaling})"
+        )
     tables = [coverage_table(summary), metrics_table(summary), scale_table(summary), groups_table(summary)]
     closing = [curve_table(summary), cost_table(summary)]
     parts = [

@@ -10,6 +10,7 @@ from reports.figure_style import write_figure
 from reports.figures import curve_csv, save_best_at_k
 from reports.hacking import hacking_of
 from reports.html import render_html
+from reports.latex import latex_document, latex_tables
 from reports.manner import manner_of
 from reports.markdown import render_markdown
 from reports.replication import load_published
@@ -29,7 +30,7 @@ FOLDER = "report"
 def write_report(
     results: RunResults, run_dir: Path, *, audio: AudioMode = "embed", audio_dir: str = "", seed: int = 0
 ) -> Summary:
-    """Write report.html, report.md, summary.json, transfer.json and figures with their data; returns what they say.
+    """Write page, Markdown, LaTeX, summary.json, transfer.json and figures with their data; returns what they say.
 
     Args:
         results: the run.
@@ -49,12 +50,19 @@ def write_report(
     if summary.metrics and summary.n > 1:
         write_figure(folder, "best_at_k", partial(save_best_at_k, summary), curve_csv(summary))
         figure = "best_at_k.png"
-    if rows := scaling_rows(summary, load_published()):
+    rows = scaling_rows(summary, load_published())
+    if rows:
         cost = cost_of_k(results)
         write_figure(folder, SCALING, partial(save_scaling, rows, cost), scaling_csv(rows, cost))
     write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
     section = _write_transfer(results, run_dir, seed)
-    write_text_atomically(folder / "report.md", render_markdown(summary, figure, section))
+    write_text_atomically(
+        folder / "report.md", render_markdown(summary, figure, section, f"{SCALING}.png" if rows else None)
+    )
+    write_text_atomically(folder / "tables.tex", latex_tables(summary, section))
+    write_text_atomically(
+        folder / "report.tex", latex_document(summary, sorted(path.name for path in folder.glob("*.pdf")))
+    )
     # Last: whoever finds the page finds all of it.
     shelf = Shelf(run_dir, audio, folder, beside=folder / audio_dir if audio_dir else None)
     write_text_atomically(page, render_html(results, summary, shelf, section, str(run_dir)))

@@ -28,7 +28,7 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
     page = written(make_results(tmp_path, requests=3, n=2), tmp_path)
     assert page == tmp_path / "report/report.html"
     assert {path.name for path in page.parent.iterdir()} == {
-        "report.html", "report.md", "summary.json",
+        "report.html", "report.md", "report.tex", "tables.tex", "summary.json",
         "best_at_k.svg", "best_at_k.png", "best_at_k.pdf", "best_at_k.csv",
         "scaling.svg", "scaling.png", "scaling.pdf", "scaling.csv",
         "promise.svg", "promise.png", "promise.pdf", "promise.csv", "transfer.csv", "transfer.json",
@@ -52,7 +52,7 @@ def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_one_candidate_has_no_figure(tmp_path: Path) -> None:
     page = written(make_results(tmp_path, requests=3, n=1), tmp_path)
     assert {path.name for path in page.parent.iterdir()} == {
-        "report.html", "report.md", "summary.json", "transfer.json",
+        "report.html", "report.md", "report.tex", "tables.tex", "summary.json", "transfer.json",
     }  # fmt: skip
 
 
