@@ -60,7 +60,7 @@ def chaos(folder: Path, *, seed: int, requests: int, n: int, kills: int) -> Outc
         rows=len(after),
         lost=requests * n - int((after["failure"] == "").sum()),
         doubled=_doubled(disturbed),
-        differing_columns=tuple(name for name in before if not before[name].equals(after[name])),
+        differing_columns=tuple(str(name) for name in before if not before[name].equals(after[name])),
     )
 
 

@@ -84,5 +84,5 @@ def test_what_fits_in_all_but_on_no_node_is_refused():
 
 
 def test_workers_for_nothing_are_refused():
-    with pytest.raises(ConfigError, match=r"'speeker' has workers, but the run has no such stage.*speaker"):
-        plan(parse_resources({"speeker": {"actors": 1}}), STAGES, SMALL)
+    with pytest.raises(ConfigError, match=r"'speakr' has workers, but the run has no such stage.*speaker"):
+        plan(parse_resources({"speakr": {"actors": 1}}), STAGES, SMALL)
