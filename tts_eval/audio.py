@@ -132,8 +132,11 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:
     """Int16 samples, rounded to nearest and clipped at full scale; NaN becomes 0."""
-    bounded = np.clip(np.nan_to_num(np.asarray(samples, dtype=np.float64)), -1.0, 1.0)
-    return np.clip(np.rint(bounded * 32768.0), -32768, 32767).astype(np.int16)
+    scaled = np.clip(samples, -1.0, 1.0)
+    np.nan_to_num(scaled, copy=False)
+    scaled *= 32768.0  # a power of two: exact in any precision
+    whole: np.ndarray = np.minimum(np.rint(scaled), 32767).astype(np.int16)
+    return whole
 
 
 def read_audio(path: Path) -> Clip:
