@@ -2,9 +2,9 @@
 
 Follows Resemblyzer 0.1.4 (resemble-ai/Resemblyzer, Apache-2.0), whose weights it runs: raise the
 volume to -30 dBFS, cut long silences with the WebRTC voice detector, 40-band mel power, 1.6 s
-windows every 0.77 s through a 3-layer LSTM, mean over the windows. Unlike the original, the
-windows of all clips go through the LSTM together, and a clip in which the detector hears no voice
-has no embedding (the original gives all such clips the same one). Runs on the CPU.
+windows every 0.77 s through a 3-layer LSTM, mean over the windows. Unlike in the original, a clip
+in which the detector hears no voice has no embedding (the original gives all such clips the same
+one). Runs on the CPU.
 """
 
 from __future__ import annotations
@@ -74,12 +74,9 @@ class GE2EEncoder:
 
     def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         """One embedding, float32 [256], per clip of finite samples at 16 kHz; None where no voice is heard."""
-        windows = [partial_windows(keep_voice(samples)) for samples in clips_16k]
-        owners = np.repeat(np.arange(len(windows)), [len(rows) for rows in windows])
-        if not len(owners):
-            return [None] * len(windows)
-        partials = self._run(np.concatenate(windows))
-        return [_mean_direction(partials[owners == clip]) for clip in range(len(windows))]
+        windows = (partial_windows(keep_voice(samples)) for samples in clips_16k)
+        # Clip by clip: together they take as long, and the last digits would depend on the company.
+        return [_mean_direction(self._run(rows)) if len(rows) else None for rows in windows]
 
     def _run(self, windows: np.ndarray) -> np.ndarray:
         import torch

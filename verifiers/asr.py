@@ -60,7 +60,7 @@ class AsrVerifier:
     """Word error rate and text likelihood by one recogniser."""
 
     name = "asr"
-    version = "3"
+    version = "4"
     supports_partial = True
 
     def __init__(self, recogniser: Recogniser, protocol: str = DEFAULT_PROTOCOL) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tts_eval.devices import most_together
 from tts_eval.errors import WeightsError
 from tts_eval.execution import batched_by_length
 from tts_eval.kaldi_fbank import FRAME, HOP, RATE, kaldi_fbank
@@ -52,7 +53,7 @@ class CamPlusPlusEncoder:
                 f"{checkpoint} is not a CAM++ checkpoint of 3D-Speaker ({type(error).__name__}: {error}). "
                 f"Delete {checkpoint.parent} and run: tts-eval fetch campplus"
             ) from error
-        self._most_samples = int(MAX_BATCH_SECONDS * RATE)
+        self._most_samples = most_together(device, int(MAX_BATCH_SECONDS * RATE))
         self._device = device
 
     def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tts_eval.devices import most_together
 from tts_eval.errors import ConfigError
 from tts_eval.execution import batched_by_length
 from verifiers.recognition import RATE, Transcript, Utterance, scored_text
@@ -73,7 +74,8 @@ class CTCRecogniser:
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Indices in order of length, as many at a time as fit into BATCH_SECONDS with their padding."""
         # Models without an attention mask were trained on unpadded clips and hear padding as speech.
-        return batched_by_length(lengths, BATCH_SECONDS * RATE if self._features.return_attention_mask else 0)
+        most = most_together(self._device, BATCH_SECONDS * RATE) if self._features.return_attention_mask else 0
+        return batched_by_length(lengths, most)
 
     def _batch(self, utterances: Sequence[Utterance]) -> list[Transcript]:
         import torch

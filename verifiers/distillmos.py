@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tts_eval.errors import WeightsError
+from tts_eval.execution import batched
 
 RATE = 16_000
 WINDOW = 122_880
@@ -91,14 +92,15 @@ class DistillMos:
 
     def rate(self, clips_16k: Sequence[np.ndarray]) -> list[float]:
         """One opinion from 1 to 5 per clip of finite samples at 16 kHz."""
-        windows = [windows_of(np.asarray(clip, dtype=np.float32)) for clip in clips_16k]
-        opinions: list[float] = []
-        flat = [window for rows in windows for window in rows]
         with torch.inference_mode():
-            for start in range(0, len(flat), MAX_BATCH):
-                opinions += self._network(torch.from_numpy(np.stack(flat[start : start + MAX_BATCH]))).tolist()
-        ends = np.cumsum([len(rows) for rows in windows])
-        return [float(np.mean(opinions[end - len(rows) : end])) for rows, end in zip(windows, ends, strict=True)]
+            # Clip by clip: the last digits of a number would else depend on its company.
+            return [self._rate(windows_of(np.asarray(clip, dtype=np.float32))) for clip in clips_16k]
+
+    def _rate(self, windows: Sequence[np.ndarray]) -> float:
+        opinions: list[float] = []
+        for batch in batched(windows, MAX_BATCH):
+            opinions += self._network(torch.from_numpy(np.stack(batch))).tolist()
+        return float(np.mean(opinions))
 
 
 def windows_of(samples: np.ndarray) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tts_eval.devices import most_together
 from tts_eval.emotions import Heard
 from tts_eval.execution import batched_by_length
 from verifiers.emotion_model import RATE, checked_emotions
@@ -54,7 +55,7 @@ class TransformersEmotions:
         self._model = model
         # The group norm of the base models takes its statistics over the padding too, mask or not.
         masks = model.config.to_dict().get("feat_extract_norm") == "layer" and self._extractor.return_attention_mask
-        self._most_samples = BATCH_SECONDS * RATE if masks else 0
+        self._most_samples = most_together(device, BATCH_SECONDS * RATE) if masks else 0
 
     def hear(self, clips_16k: Sequence[np.ndarray]) -> list[Heard]:
         """One result per clip."""

@@ -34,7 +34,7 @@ class LikelihoodVerifier:
     """Mean log-probability of the text's tokens given the audio, in nats; higher is better."""
 
     name = "likelihood"
-    version = "1"
+    version = "2"
     supports_partial = False
 
     def __init__(self, recogniser: Recogniser) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tts_eval.devices import most_together
 from tts_eval.errors import MissingDependencyError, WeightsError
 from tts_eval.execution import batched_by_length
 from verifiers.fairseq_layout import STRIDES, renamed, sizes
@@ -81,7 +82,7 @@ class WavLMEcapaEncoder:
         self._standardise = bool(self._model.config.do_stable_layer_norm)
         # The group norm of WavLM-base takes its statistics over the padding too, so that there clips come alone.
         is_grouped = self._model.config.feat_extract_norm == "group"
-        self._most_samples = 0 if is_grouped else int(MAX_BATCH_SECONDS * RATE)
+        self._most_samples = 0 if is_grouped else most_together(device, int(MAX_BATCH_SECONDS * RATE))
         self._device = device
 
     def embed(self, clips_16k: Sequence[np.ndarray]) -> list[np.ndarray | None]:

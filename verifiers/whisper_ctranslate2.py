@@ -214,16 +214,34 @@ class CTranslate2Recogniser:
 
     def _log_probs(self, encoded: object, wanted: Sequence[str], tokenizer: Tokenizer) -> list[tuple[float, int]]:
         tokens = [self._text_tokens(text, tokenizer) for text in wanted]
-        if not any(tokens):
-            return [(0.0, 0)] * len(tokens)
         # `align` adds <|notimestamps|> and <|endoftext|> to what it is given.
         room = _DECODER_CONTEXT - len(tokenizer.sot_sequence) - 2
-        # It also finds out when each token was said; two frames keep that unwanted part small.
-        aligned = self._model.align(encoded, tokenizer.sot_sequence, [text[:room] for text in tokens], 2)
-        return [
-            (summed_log_probs(result.text_token_probs, max(len(text) - room, 0), self.text_tokens), len(text))
-            for result, text in zip(aligned, tokens, strict=True)
-        ]
+        found: dict[int, tuple[float, int]] = {}
+        for rows in self._alike([len(text) for text in tokens]):
+            texts = [tokens[row] for row in rows]
+            if not any(texts):
+                found |= dict.fromkeys(rows, (0.0, 0))
+                continue
+            # It also finds out when each token was said; two frames keep that unwanted part small.
+            aligned = self._model.align(
+                _rows(encoded, rows, len(tokens)), tokenizer.sot_sequence, [text[:room] for text in texts], 2
+            )
+            for row, result, text in zip(rows, aligned, texts, strict=True):
+                unscored = max(len(text) - room, 0)
+                found[row] = summed_log_probs(result.text_token_probs, unscored, self.text_tokens), len(text)
+        return [found[row] for row in range(len(tokens))]
+
+    def _alike(self, lengths: Sequence[int]) -> list[list[int]]:
+        """Rows whose texts are scored together: on a CPU those of one length, on a GPU all of them.
+
+        Beside a longer text an int8 model's likelihood changes in the second digit; candidates of a request have one.
+        """
+        if self._model.device != "cpu":
+            return [list(range(len(lengths)))]
+        groups: dict[int, list[int]] = {}
+        for row, length in enumerate(lengths):
+            groups.setdefault(length, []).append(row)
+        return list(groups.values())
 
     def _text_tokens(self, text: str, tokenizer: Tokenizer) -> list[int]:
         # Whisper writes every text with a space before it; a special token spelled out in the text is no speech.
@@ -257,6 +275,15 @@ class CTranslate2Recogniser:
                 self._vocabulary, self._model.is_multilingual, task="transcribe", language=language
             )
         return self._tokenizers[language]
+
+
+def _rows(encoded: Any, rows: Sequence[int], count: int) -> Any:
+    """Some rows of what the encoder gave, as CTranslate2 holds them."""
+    if len(rows) == count:
+        return encoded
+    from ctranslate2 import StorageView
+
+    return StorageView.from_array(np.array(encoded)[list(rows)])
 
 
 def _model(folder: Path, device: str, compute_type: str, workers: int, threads: int) -> Any:

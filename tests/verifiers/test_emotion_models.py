@@ -12,6 +12,7 @@ import torch
 
 from tts_eval.emotions import emotion_name
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
+from verifiers import emotion_transformers
 from verifiers.emotion_model import load_model
 
 RATE = 16_000
@@ -60,6 +61,7 @@ def classifier(folder, labels=LABELS, rate=RATE, layer_norm=True, masks=True, sa
 @pytest.mark.parametrize(("layer_norm", "masks", "batches"), [(True, True, 1), (True, False, 3), (False, True, 3)])
 def test_a_classifier_of_transformers_gives_its_own_probabilities(tmp_path, monkeypatch, layer_norm, masks, batches):
     model = classifier(tmp_path, layer_norm=layer_norm, masks=masks)
+    monkeypatch.setattr(emotion_transformers, "most_together", lambda device, most: most)  # as on a GPU
     loaded = load_model(str(tmp_path), "cpu")
     assert loaded.emotions == ("neutral", "happy", "sad", "angry", "excited")
     assert loaded.judge.startswith(f"transformers:{tmp_path.name}@")

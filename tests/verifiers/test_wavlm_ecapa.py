@@ -25,10 +25,12 @@ def save(path: Path, state: equations.State) -> Path:
 
 @pytest.fixture(scope="module", params=[True, False], ids=["large", "base-plus"])
 def family(request, tmp_path_factory):
-    """A small checkpoint and the encoder that loaded it, for both ways in which WavLM is normalised."""
+    """A small checkpoint and the encoder that loaded it, for both ways in which WavLM is normalised; as on a GPU."""
     state = equations.random_state(7, large=request.param)
     path = save(tmp_path_factory.mktemp("wavlm") / "wavlm_large_finetune.pth", state)
-    return request.param, state, WavLMEcapaEncoder(path, CPU)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wavlm_ecapa, "most_together", lambda device, most: most)
+        return request.param, state, WavLMEcapaEncoder(path, CPU)
 
 
 def clips(*seconds: float) -> list[np.ndarray]:
