@@ -35,10 +35,11 @@ from tts_eval.workers.task import Task
 
 logger = logging.getLogger(__name__)
 
-MOST_JOBS = 16
-"""Candidates that a worker is given to make at a time, as in a serial run."""
+MOST_JOBS, MOST_QUICK_JOBS, QUICK = 16, 256, 0.5
+"""Candidates that a worker is given to make at a time, as in a serial run; of a model that is done with them within
+so many seconds twice as many next time, up to a limit."""
 MOST_HEARD, MOST_HEARD_SECONDS = 64, 640.0
-"""Clips and audio that a worker is given to judge at a time."""
+"""Clips and audio that a worker is given to judge at a time; what is made quickly is heard in larger batches."""
 MOST_WAITING = 1024
 """Candidates that may wait to be heard before no more are made."""
 ATTEMPTS = 2
@@ -75,6 +76,7 @@ class Filling:
         self._recordings: dict[tuple[str, tuple[str, ...]], deque[Request]] = defaultdict(deque)
         self._known: dict[str, Made] = {}
         self._unplanned = 0
+        self._most = MOST_JOBS
         manifest = lacking.manifest
         self._order = SearchOrder(self._folder, manifest, lacking.rule, lacking.then)
         self._labels = {
@@ -133,7 +135,13 @@ class Filling:
         for (name, specs), waiting in self._unheard.items():
             group = self._crew.groups[name]
             while waiting and _has_room(group):
-                self._submit(group, "judge", _batch(waiting, group), (specs, self._folder), urgent=True)
+                self._submit(
+                    group,
+                    "judge",
+                    _batch(waiting, group, max(MOST_HEARD, self._most)),
+                    (specs, self._folder),
+                    urgent=True,
+                )
         for (name, specs), requests in self._recordings.items():
             group = self._crew.groups[name]
             while requests and _has_room(group):
@@ -143,11 +151,12 @@ class Filling:
         while _has_room(group) and sum(map(len, self._unheard.values())) < MOST_WAITING:
             self._plan_for(group, records)
             if self._searches:
-                size = _shrinking(len(self._searches) + self._unplanned, group)
+                size = _shrinking(len(self._searches) + self._unplanned, MOST_JOBS, group)
                 ids = [self._searches.popleft() for _ in range(min(size, len(self._searches)))]
                 self._submit(group, "search", [self._to_search(id) for id in ids], (self._order,))
             elif self._jobs:
-                size = _shrinking(len(self._jobs) + self._unplanned * self._pending.pool, group)
+                left = len(self._jobs) + self._unplanned * self._pending.pool
+                size = _shrinking(left, self._most, group)
                 places = [self._jobs.popleft() for _ in range(min(size, len(self._jobs)))]
                 spec = self._run.manifest.config.synth
                 self._submit(group, "generate", [place.job for place in places], (spec, self._folder))
@@ -156,7 +165,7 @@ class Filling:
 
     def _plan_for(self, group: Group, records: Iterator[RequestRecord]) -> None:
         """See what is missing of further requests, until there is a batch to hand out."""
-        while len(self._jobs) + len(self._searches) < MOST_JOBS and (record := next(records, None)) is not None:
+        while len(self._jobs) + len(self._searches) < self._most and (record := next(records, None)) is not None:
             entry = _Open(record, self._pending.places(record))
             self._open[record.request.id] = entry
             self._run.progress.advance("generate", sum(map(self._has, entry.places)))
@@ -216,6 +225,8 @@ class Filling:
 
     def _take(self, outcome: Outcome) -> None:
         task = outcome.task
+        if task.method == "generate" and len(task.items) == self._most and outcome.seconds < QUICK:
+            self._most = min(2 * self._most, MOST_QUICK_JOBS)
         takers: dict[str, Callable[[Any, Any], None]] = {
             "generate": self._take_generated,
             "search": self._take_searched,
@@ -228,7 +239,7 @@ class Filling:
 
     def _take_generated(self, job: Job, made: Made | str) -> None:
         entry = self._open[job.request.id]
-        key = next(place.key for place in entry.places if place.job.index == job.index)
+        key = entry.places[job.index].key
         self._take_candidate(entry, key, made if isinstance(made, Made) else self._failed(key, job, made))
 
     def _take_searched(self, item: ToSearch, made: Made | str) -> None:
@@ -253,9 +264,8 @@ class Filling:
         self._recorder.add(made)
         entry.outstanding -= 1
         self._run.progress.advance("generate", 1)
-        rows = [self._pending.row(place.key) if place.key == key else None for place in entry.places]
-        for unheard, specs in self._pending.unheard(entry.record, rows):
-            self._ask(entry, unheard, specs)
+        if specs := self._pending.unheard_at_first(entry.record, row):
+            self._ask(entry, row, specs)
         self._go_on(entry)
 
     def _take_judged(self, item: tuple[Request, Row], made: Made | str | None, specs: Sequence[str]) -> None:
@@ -335,14 +345,14 @@ def _has_room(group: Group) -> bool:
     return group.in_flight < group.share.actors * AT_A_WORKER
 
 
-def _shrinking(left: int, group: Group) -> int:
+def _shrinking(left: int, most: int, group: Group) -> int:
     """Jobs of the next batch: fewer towards the end, so that the workers finish together."""
-    return min(MOST_JOBS, max(math.ceil(left / (AT_A_WORKER * group.share.actors)), 1))
+    return min(most, max(math.ceil(left / (AT_A_WORKER * group.share.actors)), 1))
 
 
-def _batch(waiting: deque[tuple[Request, Row]], group: Group) -> list[tuple[Request, Row]]:
+def _batch(waiting: deque[tuple[Request, Row]], group: Group, most: int) -> list[tuple[Request, Row]]:
     """What a worker hears next, taken from the front."""
-    most = min(MOST_HEARD, max(math.ceil(len(waiting) / group.share.actors), 1))
+    most = min(most, max(math.ceil(len(waiting) / group.share.actors), 1))
     first = next(batched_by_seconds(waiting, lambda item: item[1]["audio_seconds"], MOST_HEARD_SECONDS, most))
     for _ in first:
         waiting.popleft()

@@ -75,6 +75,13 @@ class Pending:
             return None
         return row
 
+    def unheard_at_first(self, record: RequestRecord, row: Row) -> tuple[str, ...]:
+        """The verifiers that hear every candidate, whatever its siblings are like, and have not heard this one."""
+        asked: dict[str, str] = {}
+        first = self._rule.stages[0].verifiers if self.is_whole else self.hear_truths
+        self._ask(record, row, (*first, *self.judging), asked)
+        return tuple(asked.values())
+
     def unheard(self, record: RequestRecord, rows: Sequence[Row | None]) -> list[tuple[Row, tuple[str, ...]]]:
         """The rows of a request that somebody has yet to hear, each with the verifiers' specs."""
         asked: dict[int, dict[str, str]] = {}

@@ -50,7 +50,7 @@ class Clip:
         """Digest of the 16-bit samples and the rate: what the audio *is*, wherever it is stored."""
         digest = hashlib.sha256(f"{self.rate}:".encode())
         # NaN has no 16-bit form: a broken clip must not pass for a silent one.
-        digest.update(to_pcm16(self.samples).tobytes() if self.is_finite else self.samples.tobytes())
+        digest.update(self.pcm16.tobytes() if self.is_finite else self.samples.tobytes())
         return digest.hexdigest()
 
     def at(self, rate: int) -> np.ndarray:
@@ -65,9 +65,16 @@ class Clip:
             self._resampled[rate] = resampled
         return self._resampled[rate]
 
+    @cached_property
+    def pcm16(self) -> np.ndarray:
+        """The samples as 16-bit integers; see `to_pcm16`."""
+        return to_pcm16(self.samples)
+
     def quantised(self) -> Clip:
         """The clip as a 16-bit file would give it back, so that stored and fresh audio score alike."""
-        return Clip(to_pcm16(self.samples).astype(np.float32) / 32768.0, self.rate)
+        clip = Clip(self.pcm16.astype(np.float32) / 32768.0, self.rate)
+        clip.pcm16 = self.pcm16  # rounding what is rounded gives the same
+        return clip
 
     @property
     def peak_dbfs(self) -> float:
@@ -171,7 +178,7 @@ def encode_audio(clip: Clip, container: str) -> bytes:
 
     buffer = io.BytesIO()
     try:
-        soundfile.write(buffer, to_pcm16(clip.samples), clip.rate, format=container)
+        soundfile.write(buffer, clip.pcm16, clip.rate, format=container)
     except (soundfile.LibsndfileError, RuntimeError, TypeError, ValueError) as error:
         raise AudioError(f"Cannot encode {clip!r} as {container}: {error}. Use .wav or .flac.") from error
     return buffer.getvalue()

@@ -63,26 +63,35 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
         return
     folder = next(iter(contents)).parent
     temporary: dict[Path, Path] = {}
+    open_files: list[int] = []
     path = folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
             handle, name = tempfile.mkstemp(dir=folder, prefix=TEMPORARY_PREFIX, suffix=path.suffix)
-            os.close(handle)
+            open_files.append(handle)
             temporary[path] = Path(name)
-            temporary[path].write_bytes(content)
-            temporary[path].chmod(0o644)
+            os.fchmod(handle, 0o644)
+            _write_all(handle, content)
         with ThreadPoolExecutor(MOST_SYNCED) as threads:
-            list(threads.map(_sync, temporary.values()))
+            list(threads.map(os.fsync, open_files))
         for path in contents:
             temporary.pop(path).replace(path)
         _sync(folder)
     except OSError as error:
         raise StoreError(_explain(path, error)) from error
     finally:
+        for handle in open_files:
+            os.close(handle)
         for left in temporary.values():
             with contextlib.suppress(OSError):
                 left.unlink(missing_ok=True)
+
+
+def _write_all(handle: int, content: bytes) -> None:
+    written = 0
+    while written < len(content):  # a disk that is almost full takes a part
+        written += os.write(handle, content[written:])
 
 
 def next_number(folder: Path, pattern: str) -> int:

@@ -97,7 +97,7 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "index": candidate.index,
         "seed": candidate.seed,
         "synthesizer": synthesizer_identity(synthesizer),
-        "sampling": json.dumps(asdict(candidate.sampling)),
+        "sampling": _sampling_json(candidate.sampling),
         "finish": candidate.finish.value,
         "failure": failure.kind.value if failure else "",
         "failure_message": failure.message if failure else "",
@@ -182,6 +182,11 @@ def row_failure(row: Row) -> Failure | None:
 def is_transient(failure: Failure | None) -> bool:
     """Whether running again may mend it: the model raised, rather than the clip being bad."""
     return failure is not None and failure.kind in (FailureKind.SYNTHESIS, FailureKind.VERIFIER)
+
+
+@lru_cache(maxsize=64)
+def _sampling_json(sampling: Sampling) -> str:
+    return json.dumps(asdict(sampling))
 
 
 def _audio_digest(source: AudioSource | None) -> str | None:

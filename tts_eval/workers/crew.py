@@ -42,6 +42,8 @@ class Outcome:
     """One per item; None where every worker that tried the one item died."""
     reason: str = ""
     """Why there are none."""
+    seconds: float = 0.0
+    """That a worker spent on it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +207,7 @@ class Group:
             raise reply.refusal.error(f"worker {member.name}")
         member.since = time.monotonic()
         self._deaths_at_start = 0
-        self.outcomes.append(Outcome(task, reply.results))
+        self.outcomes.append(Outcome(task, reply.results, seconds=reply.seconds))
 
     def _take_setup(self, member: _Member, reply: Any) -> None:
         call, _ = member.setting_up.pop(0)

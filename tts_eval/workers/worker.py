@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -58,6 +59,8 @@ class Reply:
     results: Any = None
     refusal: Refusal | None = None
     notes: tuple[Note, ...] = field(default=())
+    seconds: float = 0.0
+    """That the call took."""
 
 
 class Worker:
@@ -85,11 +88,12 @@ class Worker:
 
     def call(self, method: str, items: Sequence[Any], context: tuple[Any, ...]) -> Reply:
         """What `method(items, *context)` of the object gives."""
+        started = time.perf_counter()
         try:
             results = getattr(self._object, method)(items, *context)
         except TTSEvalError as error:
             return Reply(refusal=Refusal.of(error), notes=self._listener.take())
-        return Reply(results=results, notes=self._listener.take())
+        return Reply(results=results, notes=self._listener.take(), seconds=time.perf_counter() - started)
 
 
 class _Listener(logging.Handler):
