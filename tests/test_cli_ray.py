@@ -11,10 +11,14 @@ import pandas
 import pytest
 
 from benchmarks.perf.chaos import descendants
+from benchmarks.runner import run
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
+from tts_eval.config import RunConfig
 
-SLOW = ["--synth", "fake:0.03", "--verifier", "fake", "--judge", "fake:2", "--limit", "12", "--n", "24"]
+CONFIG = RunConfig(synth="fake", verifier="fake", judge=("fake:2",), limit=6, n=16)
+SLOW = ["--synth", "fake:0.1", "--verifier", "fake", "--judge", "fake:2", "--limit", "6", "--n", "16"]
+"""The same candidates, each of which takes its time."""
 
 
 def command(*arguments: object) -> list[str]:
@@ -44,8 +48,7 @@ def results(folder: Path) -> pandas.DataFrame:
 
 def test_interrupted_and_killed_and_run_again_it_ends_like_a_serial_run(tmp_path: Path):
     calm, out = tmp_path / "calm", tmp_path / "run"
-    serial = subprocess.run(command("run", *SLOW, "--out", calm), capture_output=True, text=True, check=False)
-    assert serial.returncode == 0, serial.stderr
+    run(CONFIG, calm)
 
     interrupted = start("run", *SLOW, "--out", out, "--executor", "ray")
     wait_for_rows(out, interrupted)
@@ -123,6 +126,23 @@ def test_an_address_where_nobody_answers_is_an_error_at_once(tmp_path: Path, add
     assert message in " ".join(result.stderr.split())
     assert time.monotonic() - started < 30
     assert not out.exists()
+
+
+def test_doctor_shows_nodes_and_workers_and_what_does_not_fit(tmp_path: Path, ray_cluster):
+    import ray
+
+    file = tmp_path / "resources.yaml"
+    file.write_text("synth: {actors: 2, threads: 2}\nrest: {actors: 1, cpus: 0, threads: 1}\n")
+    address = ray.get_runtime_context().gcs_address
+    flags = ("--address", address, "--resources", file)
+    result = subprocess.run(command("doctor", *flags), capture_output=True, text=True, check=False)
+    said = " ".join(result.stdout.replace("│", "").split())  # a line may be broken anywhere
+    assert "4 CPUs" in said  # the cluster's, not this machine's
+    assert "synth: 2 x (2 CPUs, 2 threads)" in said
+    file.write_text("synth: {actors: 99}\n")
+    result = subprocess.run(command("doctor", "--resources", file), capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "takes 99 CPUs" in " ".join(result.stdout.split())
 
 
 def test_workers_are_no_use_to_a_serial_run(tmp_path: Path):

@@ -260,3 +260,10 @@ def test_audio_is_found_by_its_stem(tmp_path: Path, suffix):
     assert find_audio(tmp_path, "a.1") == tmp_path / f"a.1{suffix}"
     assert find_audio(tmp_path, "a") is None
     assert find_audio(tmp_path / "nowhere", "a") is None
+
+
+def test_what_is_quantised_has_the_integers_that_its_samples_round_to():
+    samples = np.random.default_rng(0).uniform(-1.2, 1.2, 4000).astype(np.float32)
+    for clip in (Clip(samples, 16000).quantised(), Clip(samples, 16000).quantised().quantised()):
+        np.testing.assert_array_equal(clip.pcm16, to_pcm16(clip.samples))
+        assert clip.sha256 == Clip(samples, 16000).sha256

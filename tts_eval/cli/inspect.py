@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -21,6 +21,8 @@ from benchmarks.suite import suites
 from search.options import options_of
 from search.strategy import strategies
 from tts_eval import weights
+from tts_eval.cli.check import Check
+from tts_eval.cli.ray_checks import ray_checks
 from tts_eval.errors import UnknownNameError
 from tts_eval.execution import available_cores
 from tts_eval.registry import Registry
@@ -33,15 +35,6 @@ REGISTRIES: dict[str, Registry[object]] = {
     for registry in (synthesizers, verifiers, strategies, suites, protocols)
 }
 PACKAGES = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
-
-
-class Check(NamedTuple):
-    """One line of `doctor`."""
-
-    name: str
-    is_right: bool
-    finding: str
-    """What is so, and what to do if it is wrong."""
 
 
 def ls_command(
@@ -64,9 +57,16 @@ def fetch_command(
         Console(stderr=True).print(f"{name}  {weights.fetch(name)}", markup=False, highlight=False, soft_wrap=True)
 
 
-def doctor_command() -> None:
-    """Check this installation; exit code 1 when something is wrong."""
-    checks = list(_checks())
+def doctor_command(
+    address: Annotated[
+        str, typer.Option(show_default="this machine", help="Ray cluster whose nodes are looked at.")
+    ] = "",
+    resources: Annotated[
+        str, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
+    ] = "",
+) -> None:
+    """Check this installation, and the workers it would have; exit code 1 when something is wrong."""
+    checks = [*_checks(), *ray_checks(address, resources)]
     table = Table("", "check", "finding")
     for check in checks:
         table.add_row("ok" if check.is_right else "WRONG", check.name, escape(check.finding))

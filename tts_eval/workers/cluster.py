@@ -133,6 +133,12 @@ class Cluster:
         return [str(node["NodeManagerAddress"]) for node, sees in zip(alive, seen, strict=True) if not sees]
 
 
+def this_machine() -> Node:
+    """What a cluster that is started here offers, GPUs apart: Ray counts those itself."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIGABYTE
+    return Node(name="this machine", cpus=float(available_cores()), memory=memory)
+
+
 def _sees(path: str, text: str) -> bool:
     try:
         return Path(path).read_text(encoding="utf-8") == text
