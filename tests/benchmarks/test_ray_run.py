@@ -231,3 +231,14 @@ def test_the_cells_of_a_sweep_share_their_workers(tmp_path: Path, resources, mon
     run_sweep(parse_grid({**settings, "executor": "ray", "resources": resources(**ONE)}), tmp_path / "ray")
     assert started == ["rest"]
     assert_same(tmp_path / "serial/seed-0", tmp_path / "ray/seed-0")
+
+
+def test_a_cell_that_fails_leaves_nothing_to_the_next_one(tmp_path: Path, resources):
+    cells = [{"name": "no transcripts", "strategy": "consensus"}, {"name": "pool", "n": 6}]
+    settings = {"synth": "fake", "verifier": "fake", "judge": "fake:2", "limit": 4, "cells": cells}
+    run_sweep(parse_grid(settings), tmp_path / "serial")
+    parallel = {**settings, "executor": "ray", "resources": resources(rest={"actors": 2, "threads": 1})}
+    failed, fine = run_sweep(parse_grid(parallel), tmp_path / "ray")
+    assert "the verifier gives none" in failed.failure and fine.failure == ""
+    first, second = (read_run(tmp_path / name / "seed-0") for name in ("serial", "ray"))
+    assert results_frame(first)["fake#stray"].equals(results_frame(second)["fake#stray"])

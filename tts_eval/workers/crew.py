@@ -248,6 +248,14 @@ class Group:
             self.outcomes.append(Outcome(culprit, None, reason))
         self.waiting.extendleft(reversed([*again, *innocent]))
 
+    def abandon(self) -> None:
+        """Forget all tasks, with the workers that are at one."""
+        self.waiting.clear()
+        self.outcomes.clear()
+        for member in [member for member in self._members if member.tasks]:
+            self._members.remove(member)
+            self._ray.kill(member.handle)
+
     def close(self) -> None:
         """End all workers at once."""
         for member in self._members:
@@ -287,6 +295,11 @@ class Crew:
     def in_flight(self) -> int:
         """Tasks that are waiting or at a worker, and outcomes that nobody has taken."""
         return sum(group.in_flight + len(group.outcomes) for group in self.groups.values())
+
+    def abandon(self) -> None:
+        """Forget all tasks; workers that are at one are ended, and others take their places when they are needed."""
+        for group in self.groups.values():
+            group.abandon()
 
     def drop_waiting(self) -> None:
         """Forget what no worker has yet."""
