@@ -1,5 +1,6 @@
 """The command with workers: interrupted, killed, resumed, and sent to clusters that are not there."""
 
+import json
 import os
 import signal
 import subprocess
@@ -104,10 +105,11 @@ def test_an_address_is_where_the_work_is_done(tmp_path: Path, ray_cluster):
     address = ray.get_runtime_context().gcs_address
     out = tmp_path / "run"
     flags = ["--synth", "fake", "--verifier", "fake", "--judge", "fake:2", "--limit", "2", "--n", "2", "--out", out]
-    result = subprocess.run(
-        command("run", *flags, "--executor", "ray", "--address", address), capture_output=True, text=True, check=False
-    )
+    flags += ["--executor", "ray", "--address", address, "--progress", "json"]
+    result = subprocess.run(command("run", *flags), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+    lines = [json.loads(line) for line in result.stderr.splitlines() if line.startswith("{")]
+    assert {line["phase"] for line in lines if line["done"] == 4} == {"generate", "select fake", "judge fake:2"}
     assert len(results(out)) == 4
     jobs = ray._private.state.jobs()
     assert len(jobs) >= 2  # this process, and the command

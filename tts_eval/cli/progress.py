@@ -34,7 +34,7 @@ class RateColumn(ProgressColumn):
 class Bars:
     """Progress for people; silent where nobody watches a terminal."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, visible: bool = True) -> None:
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -42,7 +42,7 @@ class Bars:
             RateColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
+            disable=not (visible and sys.stderr.isatty()),
         )
         self._tasks: dict[str, TaskID] = {}
         self._waiting: dict[str, int] = {}

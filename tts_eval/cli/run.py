@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.runner import run
-from tts_eval.cli.progress import Bars
+from tts_eval.cli.progress_lines import ProgressKind, show
 from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, is_whole_pool, parse_config, read_yaml
 
@@ -83,6 +83,9 @@ def run_command(
         str | None, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; default runs/SUITE-SYNTH-nN.")] = None,
+    progress: Annotated[
+        ProgressKind, typer.Option(help="Bars in a terminal, or JSON lines on standard error.")
+    ] = ProgressKind.BARS,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Run a benchmark, or go on with one that was stopped."""
@@ -112,7 +115,7 @@ def run_command(
     settings = read_yaml(config_file) if config_file else {}
     config = parse_config(settings | {name: value for name, value in flags.items() if value is not None})
     folder = out or default_folder(config)
-    with Bars() as bars:
+    with show(progress) as bars:
         run(config, folder, bars)
     Console(stderr=True).print()
     summary = finish(folder, as_json=as_json)

@@ -15,7 +15,7 @@ from reports.sweep import SweepSummary
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import failures_table, sweep_json, sweep_table, tradeoff_table
 from reports.tables import to_rich
-from tts_eval.cli.progress import Bars
+from tts_eval.cli.progress_lines import ProgressKind, show
 from tts_eval.config import read_yaml
 
 
@@ -31,13 +31,16 @@ def sweep_command(
     resources: Annotated[
         str | None, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
     ] = None,
+    progress: Annotated[
+        ProgressKind, typer.Option(help="Bars in a terminal, or JSON lines on standard error.")
+    ] = ProgressKind.BARS,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Run a grid of strategies, budgets, temperatures and seeds, or go on with one that was stopped."""
     flags = {"executor": executor, "address": address, "resources": resources}
     cells = parse_grid(read_yaml(grid) | {name: value for name, value in flags.items() if value is not None})
     folder = out or default_folder(grid)
-    with Bars() as bars:
+    with show(progress) as bars:
         run_sweep(cells, folder, bars)
     Console(stderr=True).print()
     summary = finish_sweep(folder, as_json=as_json)
