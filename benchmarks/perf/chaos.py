@@ -25,6 +25,7 @@ from benchmarks.runner import run
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
 from tts_eval.config import RunConfig
+from tts_eval.workers.cluster import Cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +126,12 @@ def main() -> None:
     """As many runs as the command line says, each with a seed of its own."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     outcomes = []
-    for seed in range(runs):
-        with tempfile.TemporaryDirectory() as folder:
-            outcome = chaos(Path(folder), seed=seed, requests=8, n=6, kills=1 + seed % 5)
-        print(f"seed {seed}: {outcome}")
-        outcomes.append(outcome)
+    with Cluster():  # one for all
+        for seed in range(runs):
+            with tempfile.TemporaryDirectory() as folder:
+                outcome = chaos(Path(folder), seed=seed, requests=8, n=6, kills=1 + seed % 5)
+            print(f"seed {seed}: {outcome}", flush=True)
+            outcomes.append(outcome)
     equal = sum(not (o.differing_columns or o.lost or o.doubled) for o in outcomes)
     record = {"runs": runs, "equal": equal, "kills": sum(o.kills for o in outcomes)}
     print(json.dumps(record | {"differing": [asdict(o) for o in outcomes if o.differing_columns or o.lost]}))
