@@ -146,8 +146,7 @@ class Group:
             for member in ready:
                 if self.waiting and len(member.tasks) < depth:
                     self._hand(member, self.waiting.popleft())
-        unready = len(self._members) - len(ready)
-        if len(self.waiting) > unready and len(self._members) < self.share.actors:
+        while len(self.waiting) > len(self._members) - len(ready) and len(self._members) < self.share.actors:
             self._start()
         if ready or not self._members:
             self._last_ready = now
@@ -320,8 +319,10 @@ def _require_version(found: tuple[str, str], name: str) -> None:
 def _cause(error: Exception) -> str:
     """What became of the worker, in a line."""
     text = str(error)
-    if "OutOfMemory" in type(error).__name__ or "running low on memory" in text:
-        return "it ran out of memory"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    detail = next((line for line in lines if "exit type" in line or "dead because" in line), lines[0] if lines else "")
-    return f"{type(error).__name__}: {detail[:200]}"
+    if "running low on memory" in text:
+        return "its node ran out of memory"
+    if "node has died" in text or "node died" in text:
+        return "its node was lost"
+    if "ActorDied" in type(error).__name__:
+        return "its process ended: it was killed, crashed, or ran out of memory"
+    return f"{type(error).__name__}: {' '.join(text.split())[:200]}"
