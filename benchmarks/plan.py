@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.grid import Cell
 from benchmarks.measured import USUAL_SPEECH, Measured, measure, measure_any
 from benchmarks.models import Models
-from benchmarks.stand_in import Ledger, StandInSynthesizer, StandInVerifier, Together
+from benchmarks.pieces import Piece, Pieces
+from benchmarks.stand_in import Ledger, SampleKey, StandInSynthesizer, StandInVerifier, Together
 from benchmarks.sweep import FILE, check_cells, read_sweep
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
@@ -27,7 +28,7 @@ from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError
 from tts_eval.registry import parse_spec
 from tts_eval.synthesizers import TOKENS_PER_SECOND
-from tts_eval.types import Cost, Request
+from tts_eval.types import Candidate, Cost, Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class CellPlan:
     """For what is new."""
     verifier_seconds: float
     """For what is new, searching and judging."""
+    pieces: tuple[Piece, ...] = ()
+    """The same, as workers can share it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class Plan:
             "clusters": self.clusters,
             "like": self.like,
             "assumptions": list(self.assumptions),
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [{name: getattr(run, name) for name in ("row", "seed", *names)} for run in self.runs],
             "total": {name: self.total(name) for name in names} | {"wall_seconds": self.wall_seconds},
         }
 
@@ -110,7 +113,7 @@ def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Pl
         measured = like_all if like or not stored[seed].samples else stored[seed]
         run = _planned(cell, requests, judges, measured, ledgers[seed])
         if cell in done:
-            run = replace(run, new_tokens=0, new_samples=0, generator_seconds=0.0, verifier_seconds=0.0)
+            run = replace(run, new_tokens=0, new_samples=0, generator_seconds=0.0, verifier_seconds=0.0, pieces=())
         runs.append(run)
     return Plan(
         cells=len({cell.row for cell in cells}),
@@ -146,15 +149,21 @@ def _planned(
     )
     guide = selecting_verifier(load_rule(config.verifier), parts) if is_scored else Together(list(parts.values()))
     results = list(strategy.search(requests, synthesizer, guide, budget))
-    judging = _judging(config, results, judges, measured, ledger, [*parts, *then])
+    searching = [*parts.values(), *then.values()]
+    ears = _judging(config, results, [*judges, *([] if is_whole_pool(config) else [*parts, *then])], measured, ledger)
+    pieces = _candidates(synthesizer, [*searching, *ears], results)
+    if not is_whole_pool(config):
+        seconds = synthesizer.new.generator_seconds + sum(part.new_seconds for part in searching)
+        pieces = _searches(seconds, ears, results)
     return CellPlan(
         row=cell.row,
         seed=config.seed,
         tokens=sum((result.cost for result in results), Cost()).tokens,
         new_tokens=synthesizer.new.tokens,
-        new_samples=synthesizer.samples,
+        new_samples=len(synthesizer.fresh),
         generator_seconds=synthesizer.new.generator_seconds,
-        verifier_seconds=judging + sum(part.new_seconds for part in (*parts.values(), *then.values())),
+        verifier_seconds=sum(part.new_seconds for part in (*searching, *ears)),
+        pieces=pieces,
     )
 
 
@@ -164,23 +173,51 @@ def _parts(rule: str, measured: Measured, ledger: Ledger, *, is_noise: bool) -> 
 
 
 def _judging(
-    config: RunConfig, results: Sequence[SearchResult], judges: Sequence[str], measured: Measured, ledger: Ledger,
-    searching: Sequence[str],
-) -> float:  # fmt: skip
-    """Seconds of hearing what the run keeps: of whole pools every candidate, else what was chosen."""
-    is_whole = is_whole_pool(config)
-    is_shared = not guides(config.strategy)
-    seconds = 0.0
-    for spec in dict.fromkeys([*judges, *([] if is_whole else searching)]):
-        ears = StandInVerifier(spec, measured, ledger, is_noise=False)
+    config: RunConfig, results: Sequence[SearchResult], specs: Sequence[str], measured: Measured, ledger: Ledger
+) -> list[StandInVerifier]:
+    """Verifiers that have heard what the run keeps: of whole pools every candidate, else what was chosen."""
+    ears = [StandInVerifier(spec, measured, ledger, is_noise=False) for spec in dict.fromkeys(specs)]
+    for one in ears:
         for result in results:
-            for made in result.candidates if is_whole else [result.chosen]:
-                if is_shared:
-                    ears.hear(made.sampling, result.request, made.index)
+            for made in result.candidates if is_whole_pool(config) else [result.chosen]:
+                if guides(config.strategy):
+                    one.hear_anew(made.sampling, result.request, made.index)
                 else:
-                    ears.new_seconds += ears.seconds
-        seconds += ears.new_seconds
-    return seconds
+                    one.hear(made.sampling, result.request, made.index)
+    return ears
+
+
+def _candidates(
+    synthesizer: StandInSynthesizer, verifiers: Sequence[StandInVerifier], results: Sequence[SearchResult]
+) -> tuple[Piece, ...]:
+    """What has to be made and heard, candidate by candidate."""
+    pieces = Pieces()
+    for key, cost in synthesizer.fresh.items():
+        pieces.make(key, cost.generator_seconds, cost.audio_seconds)
+    _add_heard(pieces, verifiers, results)
+    return pieces.done()
+
+
+def _searches(seconds: float, judges: Sequence[StandInVerifier], results: Sequence[SearchResult]) -> tuple[Piece, ...]:
+    """The searches of all requests, which take so long together, and who hears what they choose."""
+    pieces = Pieces()
+    total = sum(result.cost.generator_seconds for result in results)
+    for result in results if seconds else []:
+        share = result.cost.generator_seconds / total if total else 1.0 / len(results)
+        pieces.make(_key(result, result.chosen), share * seconds, result.chosen.cost.audio_seconds)
+    _add_heard(pieces, judges, results)
+    return pieces.done()
+
+
+def _add_heard(pieces: Pieces, verifiers: Sequence[StandInVerifier], results: Sequence[SearchResult]) -> None:
+    audio = {_key(result, made): made.cost.audio_seconds for result in results for made in result.candidates}
+    for verifier in verifiers:
+        for key in verifier.fresh:
+            pieces.hear(key, verifier.name, verifier.seconds, audio.get(key, 0.0))
+
+
+def _key(result: SearchResult, made: Candidate) -> SampleKey:
+    return made.sampling, result.request.id, made.index
 
 
 def _assumptions(

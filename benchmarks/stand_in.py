@@ -30,12 +30,15 @@ from tts_eval.types import (
     Score,
 )
 
+SampleKey = tuple[Sampling, str, int]
+"""How it is sampled, the request's id, and which of its candidates it is."""
+
 
 @dataclass(slots=True, eq=False)
 class Ledger:
     """What has been made and heard with one seed, so that it is not paid for twice."""
 
-    made: set[tuple[Sampling, str, int]] = field(default_factory=set)
+    made: set[SampleKey] = field(default_factory=set)
     heard: set[tuple[str, Sampling, str, int]] = field(default_factory=set)
 
     @classmethod
@@ -58,8 +61,8 @@ class StandInSynthesizer:
         self._ledger = ledger
         self.new = Cost()
         """Of the samples that nobody had made before, and of all that was said step by step."""
-        self.samples = 0
-        """How many samples nobody had made before."""
+        self.fresh: dict[SampleKey, Cost] = {}
+        """The samples that nobody had made before."""
         self._total = total = measured.total
         self._pace = measured.seconds_per_character or 1.0 / USUAL_SPEECH
         rate = total.tokens / total.audio_seconds if total.tokens and total.audio_seconds else tokens_per_second
@@ -90,7 +93,7 @@ class StandInSynthesizer:
             if key not in self._ledger.made:
                 self._ledger.made.add(key)
                 self.new += cost
-                self.samples += 1
+                self.fresh[key] = cost
             made.append(candidate(job, cost))
         return made
 
@@ -176,6 +179,8 @@ class StandInVerifier:
         self._measured, self._ledger, self._is_noise = measured, ledger, is_noise
         self.new_seconds = 0.0
         """For clips that it had not heard before."""
+        self.fresh: list[SampleKey] = []
+        """Whole samples that it had not heard before."""
 
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item."""
@@ -186,7 +191,12 @@ class StandInVerifier:
         key = (self.name, sampling, request.id, index)
         if key not in self._ledger.heard:
             self._ledger.heard.add(key)
-            self.new_seconds += self.seconds
+            self.hear_anew(sampling, request, index)
+
+    def hear_anew(self, sampling: Sampling, request: Request, index: int) -> None:
+        """Pay for a whole sample that no other search has."""
+        self.fresh.append((sampling, request.id, index))
+        self.new_seconds += self.seconds
 
     def _one(self, item: Item) -> Score:
         made = item.candidate

@@ -92,3 +92,35 @@ def test_a_phase_that_begins_again_keeps_its_bar():
     bars.start("generate", 5)
     (task,) = bars._bars.tasks
     assert (task.total, task.completed) == (5, 0)
+
+
+def test_nodes_predict_the_wall_time_of_each_number(tmp_path: Path):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    cli("run", "--synth", "fake", "--n", 4, "--limit", 4, "--judge", "fake:2", "--out", "like", cwd=tmp_path)
+    planned = cli("plan", "grid.yaml", "--like", "like", "--nodes", "1, 4,1000", "--json", cwd=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert "devices" in planned.stderr and "--resources" in planned.stderr
+    record = json.loads(planned.stdout)
+    one, four, many = record["nodes"]
+    assert [entry["devices"] for entry in record["nodes"]] == [1, 4, 1000]
+    assert one["alike"]["wall_seconds"] >= record["total"]["wall_seconds"]
+    assert one["alike"]["wall_seconds"] > four["alike"]["wall_seconds"] >= many["alike"]["wall_seconds"]
+    assert sum(four["divided"]["workers"].values()) == 4
+    assert json.loads(cli("plan", "grid.yaml", "--like", "like", "--json", cwd=tmp_path).stdout)["nodes"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nodes", "4"], "add --like RUN"),
+        (["--nodes", "four"], "expected whole numbers"),
+        (["--nodes", "0", "--like", "like"], "from 1 to 10,000"),
+    ],
+)
+def test_nodes_that_cannot_be_planned(tmp_path: Path, arguments, message):
+    (tmp_path / "grid.yaml").write_text(GRID)
+    if "--like" in arguments:
+        cli("run", "--synth", "fake", "--n", 1, "--limit", 2, "--judge", "fake:2", "--out", "like", cwd=tmp_path)
+    result = cli("plan", "grid.yaml", *arguments, cwd=tmp_path)
+    assert result.returncode == 2
+    assert message in result.stderr

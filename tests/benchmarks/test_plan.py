@@ -155,3 +155,24 @@ def test_a_run_of_another_voice_is_no_measure_of_samples(tmp_path: Path, like):
     plan = plan_sweep(parse_grid(BASE | {"synth": "llasa-nano", "n": 2}), tmp_path, like)
     assert "25 tokens a second" in "\n".join(plan.assumptions)
     assert plan.total("verifier_seconds") > 0
+
+
+def test_pieces_are_what_workers_can_share(tmp_path: Path, like):
+    grid = {"cells": [{"name": "pool", "n": 4}, {"name": "more", "n": 6}, *CELLS[5:6]]}
+    pool, more, beam, _ = plan_sweep(parse_grid(BASE | grid), tmp_path, like).runs
+    assert [len(run.pieces) for run in (pool, more, beam)] == [8 * 4, 8 * 2, 8]
+    for run_plan in (pool, more, beam):
+        made = sum(piece.made or 0.0 for piece in run_plan.pieces)
+        heard = sum(seconds for piece in run_plan.pieces for _, seconds in piece.heard)
+        assert made + heard == pytest.approx(run_plan.generator_seconds + run_plan.verifier_seconds)
+    assert {spec for spec, _ in pool.pieces[0].heard} == {"fake", "fake:2"}
+    assert pool.pieces[0].audio_seconds > 0.1
+
+
+def test_pieces_of_a_new_judge_are_only_heard(tmp_path: Path):
+    run_sweep(parse_grid(BASE | {"cells": [{"name": "pool", "n": 4}]}), tmp_path)
+    (run_plan,) = plan_sweep(
+        parse_grid(BASE | {"judge": "fake:3", "cells": [{"name": "other", "n": 4}]}), tmp_path
+    ).runs
+    assert [piece.made for piece in run_plan.pieces] == [None] * 32
+    assert {spec for piece in run_plan.pieces for spec, _ in piece.heard} == {"fake:3"}

@@ -12,14 +12,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cluster_plan import Outlook as ScaledPlan
+from benchmarks.cluster_plan import outlooks
 from benchmarks.grid import parse_grid
 from benchmarks.plan import CellPlan, Plan, plan_sweep
 from reports.detectable import POWER
 from reports.formatting import difference_text
 from reports.outlook import Outlook, outlook_of
 from reports.read_run import read_run
+from tts_eval.cli.durations import duration_text
+from tts_eval.cli.outlooks import show_outlooks
 from tts_eval.cli.sweep import default_folder
 from tts_eval.config import read_yaml
+from tts_eval.errors import ConfigError
 
 
 def plan_command(
@@ -28,18 +33,35 @@ def plan_command(
     like: Annotated[
         Path | None, typer.Option(show_default="what --out holds", help="Run whose costs are taken for those to come.")
     ] = None,
+    nodes: Annotated[
+        str | None, typer.Option(metavar="N[,N...]", help="Also the wall time with so many devices, a worker on each.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Predict samples, tokens, seconds and wall time of a sweep. No model is loaded, nothing is written."""
     plan = plan_sweep(parse_grid(read_yaml(grid)), out or default_folder(grid), like)
     outlook = outlook_of(read_run(Path(plan.like)), plan.clusters) if plan.like else []
+    scaled = _scaled(plan, nodes) if nodes is not None else []
     console = Console(stderr=as_json)
     console.print(_table(plan))
     for line in [*_lines(plan), *_outlook_lines(plan, outlook)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if scaled:
+        show_outlooks(scaled, console)
     if as_json:
         detectable = {one.judged.key: one.detectable for one in outlook}
-        typer.echo(json.dumps(plan.as_json() | {"detectable": detectable}, allow_nan=False))
+        record = plan.as_json() | {"detectable": detectable, "nodes": [one.as_json() for one in scaled]}
+        typer.echo(json.dumps(record, allow_nan=False))
+
+
+def _scaled(plan: Plan, nodes: str) -> list[ScaledPlan]:
+    """What each number of devices in `nodes` comes to."""
+    counts = [text.strip() for text in nodes.split(",")]
+    if not all(text.isdecimal() for text in counts):
+        raise ConfigError([f"nodes is '{nodes}'; expected whole numbers, e.g. --nodes 1,8,64."])
+    if not plan.like:
+        raise ConfigError(["Nothing says how long a sample takes, so not how long many would: add --like RUN."])
+    return outlooks([run.pieces for run in plan.runs], [int(text) for text in counts])
 
 
 def _table(plan: Plan) -> Table:
@@ -86,7 +108,4 @@ def _outlook_lines(plan: Plan, outlook: Sequence[Outlook]) -> list[str]:
 def _time(seconds: float, plan: Plan) -> str:
     if not plan.like:
         return "n/a"
-    hours, rest = divmod(round(seconds), 3600)
-    if hours:
-        return f"{hours} h {rest // 60:02d} min"
-    return f"{rest // 60} min {rest % 60:02d} s" if rest > 99 else f"{seconds:.1f} s"
+    return duration_text(seconds)
