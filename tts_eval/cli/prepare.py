@@ -12,7 +12,7 @@ from rich.table import Table
 
 from benchmarks.prepare import check, fetch_missing
 from benchmarks.sources import Source, source_of
-from tts_eval.cli.progress import Bars
+from tts_eval.cli.progress_lines import show
 from tts_eval.errors import ConfigError
 
 
@@ -31,7 +31,7 @@ def prepare_command(
             raise ConfigError(["What is to be checked? Give --data-dir DIR."])
         return
     if not only_check:
-        with Bars() as bars:
+        with show() as bars:
             fetch_missing(source, data_dir, bars)
     findings = check(suite, source, data_dir)
     table = Table("", "check", "finding")

@@ -11,7 +11,7 @@ from rich.console import Console
 from benchmarks.scale import add_resyntheses
 from reports.scale_table import scale_table
 from reports.tables import to_rich
-from tts_eval.cli.progress import Bars
+from tts_eval.cli.progress_lines import show
 from tts_eval.cli.report import finish
 
 
@@ -23,7 +23,7 @@ def scale_command(
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Judge the run's recordings as a codec gives them back; made once, kept in the run, shown by every report."""
-    with Bars() as bars:
+    with show() as bars:
         add_resyntheses(run, codec, bars)
     summary = finish(run, as_json=as_json)
     if table := scale_table(summary):

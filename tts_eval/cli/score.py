@@ -12,7 +12,7 @@ import typer
 from benchmarks.rescore import add_judges
 from benchmarks.runner import run
 from benchmarks.suite import load_suite
-from tts_eval.cli.progress import Bars
+from tts_eval.cli.progress_lines import show
 from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, parse_config
 from tts_eval.errors import ConfigError
@@ -49,7 +49,7 @@ def score_command(
         if not judge:
             raise ConfigError(["Which judge? For example: --judge asr:base. Run 'tts-eval ls verifiers' for all."])
         folder = target
-        with Bars() as bars:
+        with show() as bars:
             add_judges(folder, judge, bars)
     else:
         if not target.is_dir():
@@ -69,7 +69,7 @@ def score_command(
             },
         )
         folder = out or Path("runs") / target.resolve().name
-        with Bars() as bars:
+        with show() as bars:
             run(config, folder, bars)
     summary = finish(folder, as_json=as_json)
     raise typer.Exit(exit_code(summary, fail_on))
