@@ -17,7 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.filling import MOST_HEARD, MOST_HEARD_SECONDS, MOST_JOBS, MOST_WAITING
+from benchmarks.filling import (
+    MOST_HEARD,
+    MOST_HEARD_SECONDS,
+    MOST_JOBS,
+    MOST_QUICK_JOBS,
+    MOST_WAITING,
+    QUICK,
+)
 from benchmarks.pieces import Piece
 from tts_eval.errors import ConfigError
 from tts_eval.execution import batched_by_seconds
@@ -238,6 +245,7 @@ class _Run:
         self._unheard: dict[str, deque[tuple[float, float]]] = {name: deque() for name in groups}
         self._events: list[tuple[float, int, str, int, _Task | None]] = []
         self._count = 0
+        self._most = MOST_JOBS
         for piece in pieces:
             if piece.made is None:
                 self._ask(piece)
@@ -254,6 +262,8 @@ class _Run:
                 group.ready(worker, now)
             else:
                 group.released(worker)
+                if len(task.made) == self._most and task.seconds < QUICK:
+                    self._most = min(2 * self._most, MOST_QUICK_JOBS)
                 driver += self._overhead.driver * (len(task.made) + task.heard)
                 for piece in task.made:
                     self._ask(piece)
@@ -272,7 +282,7 @@ class _Run:
         for name, waiting in self._unheard.items():
             group = self._groups[name]
             while waiting and group.has_room:
-                most = min(MOST_HEARD, math.ceil(len(waiting) / group.actors))
+                most = min(max(MOST_HEARD, self._most), math.ceil(len(waiting) / group.actors))
                 batch = next(batched_by_seconds(waiting, lambda item: item[1], MOST_HEARD_SECONDS, most))
                 for _ in batch:
                     waiting.popleft()
@@ -280,7 +290,7 @@ class _Run:
                 group.in_flight += 1
         maker = self._maker
         while self._jobs and maker.has_room and sum(map(len, self._unheard.values())) < MOST_WAITING:
-            size = min(MOST_JOBS, math.ceil(len(self._jobs) / (AT_A_WORKER * maker.actors)))
+            size = min(self._most, math.ceil(len(self._jobs) / (AT_A_WORKER * maker.actors)))
             made = [self._jobs.popleft() for _ in range(size)]
             seconds = sum((piece.made or 0.0) + self._overhead.made for piece in made)
             maker.waiting.append(_Task(seconds, made=made))

@@ -17,6 +17,7 @@ from tts_eval.manifest import Manifest, RequestRecord, VerifierRecord, read_mani
 from tts_eval.registry import parse_spec
 from tts_eval.store import Row, RunStore
 from tts_eval.types import Cost, Sampling, Score
+from tts_eval.workers.timeline import loading_seconds
 
 USUAL_SPEECH = 15.0
 """Characters a second of English read aloud; taken where nothing was measured."""
@@ -43,6 +44,8 @@ class Measured:
     verifiers: Mapping[str, VerifierRecord] = field(default_factory=dict)
     verifier_seconds: Mapping[str, float] = field(default_factory=dict)
     """Mean wall seconds of one clip, by verifier spec."""
+    loading_seconds: float | None = None
+    """That a worker took to get ready, in the middle; None where the run had no workers."""
     characters: int = 0
     """Of the texts of all samples."""
 
@@ -71,6 +74,8 @@ def measure(folder: Path, synth: str) -> Measured:
     store = RunStore.read(folder)
     manifest = read_manifest(store)
     verifier_seconds = _verifier_seconds(store, manifest)
+    loading = loading_seconds(folder / "report")
+    middle = float(np.median(loading)) if loading else None
     if manifest.synthesizer.partition(":")[0] != parse_spec(synth).name:
         return Measured(source=str(folder), verifiers=manifest.verifiers, verifier_seconds=verifier_seconds)
     samples, characters = {}, 0
@@ -88,6 +93,7 @@ def measure(folder: Path, synth: str) -> Measured:
         samples=samples,
         verifiers=manifest.verifiers,
         verifier_seconds=verifier_seconds,
+        loading_seconds=middle,
         characters=characters,
     )
 

@@ -62,6 +62,8 @@ class Plan:
     runs: tuple[CellPlan, ...]
     like: str
     """The run that the costs were measured on; "" where there is none."""
+    loading_seconds: float | None
+    """That a worker takes to get ready, where that was measured."""
     assumptions: tuple[str, ...]
     """What was taken for granted, or is not known."""
 
@@ -82,6 +84,7 @@ class Plan:
             "requests": self.requests,
             "clusters": self.clusters,
             "like": self.like,
+            "loading_seconds": self.loading_seconds,
             "assumptions": list(self.assumptions),
             "runs": [{name: getattr(run, name) for name in ("row", "seed", *names)} for run in self.runs],
             "total": {name: self.total(name) for name in names} | {"wall_seconds": self.wall_seconds},
@@ -121,6 +124,7 @@ def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Pl
         clusters=len({request.speaker or f"request {request.id}" for request in requests}),
         runs=tuple(runs),
         like=like_all.source,
+        loading_seconds=like_all.loading_seconds,
         assumptions=tuple(_assumptions(cells, requests, judges, like_all)),
     )
 

@@ -90,7 +90,10 @@ class RemoteModels(Models):
             self._seen.add(folder)
         if not is_whole_pool(lacking.manifest.config):  # a search asks its verifiers itself
             self._group("synth").prepare("load_verifiers", list(lacking.manifest.searching))
-        Filling(lacking, self._crew, self._shares).fill()
+        try:
+            Filling(lacking, self._crew, self._shares).fill()
+        finally:
+            self._crew.timeline.write(folder / "report")
         return True
 
 

@@ -14,12 +14,12 @@ from tts_eval.workers.resources import REST
 
 NOTE = (
     "Alike: every worker does everything, as without --resources. Divided: workers for each stage, for models that do "
-    "not fit together. Ray's own start is not counted."
+    "not fit together."
 )
 
 
-def show_outlooks(outlooks: Sequence[Outlook], console: Console) -> None:
-    """Print one row per number of devices."""
+def show_outlooks(outlooks: Sequence[Outlook], console: Console, loading: float | None) -> None:
+    """Print one row per number of devices, and what was measured of loading models: seconds of a worker."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("devices", "alike", "efficiency", "workers busy", "driver busy", "divided"):
         table.add_column(title, justify="right")
@@ -36,7 +36,13 @@ def show_outlooks(outlooks: Sequence[Outlook], console: Console) -> None:
             "" if is_same else _division(divided),
         )
     console.print(table)
-    console.print(NOTE, markup=False, highlight=False, soft_wrap=True)
+    loaded = (
+        f"With {duration_text(loading)} of a worker's getting ready, as measured; Ray's own start is not counted."
+        if loading is not None
+        else "Loading models is not counted: the run that was measured had no workers (--executor ray)."
+    )
+    for line in (NOTE, loaded):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _division(prediction: Prediction) -> str:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.cluster_plan import Outlook as ScaledPlan
-from benchmarks.cluster_plan import outlooks
+from benchmarks.cluster_plan import Overhead, outlooks
 from benchmarks.grid import parse_grid
 from benchmarks.plan import CellPlan, Plan, plan_sweep
 from reports.detectable import POWER
@@ -47,7 +47,7 @@ def plan_command(
     for line in [*_lines(plan), *_outlook_lines(plan, outlook)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if scaled:
-        show_outlooks(scaled, console)
+        show_outlooks(scaled, console, plan.loading_seconds)
     if as_json:
         detectable = {one.judged.key: one.detectable for one in outlook}
         record = plan.as_json() | {"detectable": detectable, "nodes": [one.as_json() for one in scaled]}
@@ -61,7 +61,8 @@ def _scaled(plan: Plan, nodes: str) -> list[ScaledPlan]:
         raise ConfigError([f"nodes is '{nodes}'; expected whole numbers, e.g. --nodes 1,8,64."])
     if not plan.like:
         raise ConfigError(["Nothing says how long a sample takes, so not how long many would: add --like RUN."])
-    return outlooks([run.pieces for run in plan.runs], [int(text) for text in counts])
+    overhead = Overhead(loading=plan.loading_seconds or 0.0)
+    return outlooks([run.pieces for run in plan.runs], [int(text) for text in counts], overhead)
 
 
 def _table(plan: Plan) -> Table:

@@ -4,6 +4,7 @@
     cluster.py     the way to Ray: started here, or found at an address
     crew.py        workers in groups, fed a bounded number of tasks; they are replaced when they die
     task.py        what is done with a task whose worker died: once more, then in halves, then without it
+    timeline.py    what each worker did when
     worker.py      one worker: an object that was named, and whatever it raised on purpose
 
 Ray's actors were chosen over Ray Data because every item has a key, a time limit and a fate of its own here:

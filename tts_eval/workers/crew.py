@@ -21,6 +21,7 @@ from tts_eval.errors import ConfigError, TTSEvalError
 from tts_eval.workers.cluster import GIGABYTE, Cluster
 from tts_eval.workers.resources import Share
 from tts_eval.workers.task import Task
+from tts_eval.workers.timeline import LOADING, LOST, Span, Timeline
 from tts_eval.workers.worker import Reply, Worker
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class _Member:
     tasks: deque[tuple[Task, Any]] = field(default_factory=deque)
     since: float = field(default_factory=time.monotonic)
     """When it began with the first of them."""
+    preparing: float = field(default_factory=time.time)
+    """When it began to get ready."""
 
     @property
     def next_answer(self) -> Any:
@@ -67,8 +70,11 @@ class _Member:
 class Group:
     """The workers that do one kind of work."""
 
-    def __init__(self, cluster: Cluster, name: str, target: str, share: Share) -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, target: str, share: Share, timeline: Timeline | None = None
+    ) -> None:
         self.name, self.share = name, share
+        self._timeline = timeline or Timeline()
         self._ray = cluster._ray
         self._target = target
         self._setup: list[tuple[str, Sequence[Any], tuple[Any, ...]]] = []
@@ -103,6 +109,8 @@ class Group:
         self._first_answer = None
         self._deaths_at_start, self._last_ready = 0, time.monotonic()
         for member in self._members:
+            if not member.setting_up:
+                member.preparing = time.time()
             member.setting_up.append((call, member.handle.call.remote(*call)))
         try:
             while self._first_answer is None:
@@ -207,6 +215,10 @@ class Group:
         member.since = time.monotonic()
         self._deaths_at_start = 0
         self.outcomes.append(Outcome(task, reply.results, seconds=reply.seconds))
+        self._note(member, task.method, reply.started, reply.seconds, len(task.items))
+
+    def _note(self, member: _Member, work: str, started: float, seconds: float, items: int = 0) -> None:
+        self._timeline.add(Span(self.name, member.name, work, started, seconds, items))
 
     def _take_setup(self, member: _Member, reply: Any) -> None:
         call, _ = member.setting_up.pop(0)
@@ -217,12 +229,14 @@ class Group:
         if not member.setting_up:
             self._deaths_at_start = 0
             member.since = time.monotonic()
+            self._note(member, LOADING, member.preparing, time.time() - member.preparing)
             if self._first_answer is None and call is not None:
                 self._first_answer = reply
 
     def _bury(self, member: _Member, reason: str) -> None:
         self._members.remove(member)
         self._ray.kill(member.handle)
+        self._note(member, LOST, time.time(), 0.0)
         tasks = [task for task, _ in member.tasks]
         if member.setting_up:
             self._deaths_at_start += 1
@@ -267,7 +281,8 @@ class Crew:
 
     def __init__(self, cluster: Cluster, target: str, shares: Mapping[str, Share]) -> None:
         self._ray = cluster._ray
-        self.groups = {name: Group(cluster, name, target, share) for name, share in shares.items()}
+        self.timeline = Timeline()
+        self.groups = {name: Group(cluster, name, target, share, self.timeline) for name, share in shares.items()}
 
     def wait(self, seconds: float) -> list[Outcome]:
         """What is finished now, or within so many seconds.

@@ -61,6 +61,8 @@ class Reply:
     notes: tuple[Note, ...] = field(default=())
     seconds: float = 0.0
     """That the call took."""
+    started: float = 0.0
+    """When it began, in seconds since 1970 by the worker's clock."""
 
 
 class Worker:
@@ -88,12 +90,13 @@ class Worker:
 
     def call(self, method: str, items: Sequence[Any], context: tuple[Any, ...]) -> Reply:
         """What `method(items, *context)` of the object gives."""
-        started = time.perf_counter()
+        began, started = time.time(), time.perf_counter()
         try:
             results = getattr(self._object, method)(items, *context)
         except TTSEvalError as error:
             return Reply(refusal=Refusal.of(error), notes=self._listener.take())
-        return Reply(results=results, notes=self._listener.take(), seconds=time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        return Reply(results=results, notes=self._listener.take(), seconds=seconds, started=began)
 
 
 class _Listener(logging.Handler):
