@@ -46,6 +46,8 @@ class Overhead:
     """A worker's, to read it again."""
     driver: float = 0.0004
     """The driver's, for each candidate that is made or heard."""
+    run: float = 0.5
+    """The driver's, before a run's first batch and after its last."""
     loading: float = 0.0
     """From a worker's start until its models are loaded."""
 
@@ -83,7 +85,7 @@ def simulate(
         group.start_first(clock)
     for pieces in runs:
         if pieces:
-            clock = _Run(pieces, groups, overhead).play(clock)
+            clock = _Run(pieces, groups, overhead).play(clock + overhead.run)
     busy = {name: group.busy / (clock * group.actors) if clock else 0.0 for name, group in groups.items()}
     items = sum((piece.made is not None) + _hearings(piece, groups) for pieces in runs for piece in pieces)
     return Prediction(

@@ -1,7 +1,8 @@
 """Verifiers without a model, for tests of searches: they measure the tones of the fake synthesizer.
 
 `fake` measures how far the pitch strays; `fake:NOISE` adds a seeded error to that, so that two of
-them disagree as real judges do. A request whose metadata has `fake_verifier: raise` makes it raise;
+them disagree as real judges do; `fake:NOISE:SECONDS` sleeps so long over each clip, as a model on another device
+would. A request whose metadata has `fake_verifier: raise` makes it raise;
 with `fake_verifier: exit` it takes its process along, and with `fake_verifier: undecided` it says of
 unfinished speech that it cannot tell yet.
 """
@@ -9,7 +10,9 @@ unfinished speech that it cannot tell yet.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,11 +24,17 @@ from verifiers.judging import Judgement, clip_of, score_items
 
 
 def create(argument: str) -> FakeVerifier:
-    """`fake` or `fake:NOISE`."""
+    """`fake`, `fake:NOISE` or `fake:NOISE:SECONDS`."""
+    noise, _, seconds = argument.partition(":")
     try:
-        return FakeVerifier(float(argument or 0.0))
-    except ValueError as error:
-        raise ConfigError([f"Verifier 'fake' takes a number (fake:0.5), got '{argument}'."]) from error
+        made = FakeVerifier(float(noise or 0.0), float(seconds or 0.0))
+    except ValueError:
+        made = None
+    if made is None or not 0.0 <= made.seconds < math.inf:
+        raise ConfigError(
+            [f"Verifier 'fake' takes a number (fake:0.5), and seconds per clip (fake:0.5:0.01), got '{argument}'."]
+        )
+    return made
 
 
 class FakeVerifier:
@@ -36,8 +45,8 @@ class FakeVerifier:
     supports_partial = True
     metrics = (Metric(name="stray", higher_is_better=False, worst=1.0, protocol="fake@1"),)
 
-    def __init__(self, noise: float = 0.0) -> None:
-        self._noise = noise
+    def __init__(self, noise: float = 0.0, seconds: float = 0.0) -> None:
+        self._noise, self.seconds = noise, seconds
         self.judge = f"zero-crossings:{noise:g}"
 
     def score(self, items: Sequence[Item]) -> list[Score]:
@@ -54,6 +63,8 @@ class FakeVerifier:
             os._exit(1)
         if item.partial and item.request.metadata.get("fake_verifier") == "undecided":
             return Failure(FailureKind.UNDECIDED, f"Of '{item.request.id}' too little has been said.")
+        if self.seconds:
+            time.sleep(self.seconds)
         clip = clip_of(item)
         said = round(clip.seconds / WORD_SECONDS) if item.partial else len(item.request.text.split())
         words = np.array_split(clip.samples, max(said, 1))

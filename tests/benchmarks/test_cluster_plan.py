@@ -1,5 +1,6 @@
 """Bounds that no schedule can beat, cases that can be worked out by hand, and each setting's own effect."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -8,7 +9,7 @@ from benchmarks.cluster_plan import DRIVER, Overhead, balanced, outlooks, simula
 from benchmarks.pieces import Piece
 from tts_eval.errors import ConfigError
 
-NOTHING = Overhead(made=0.0, heard=0.0, driver=0.0)
+NOTHING = Overhead(made=0.0, heard=0.0, driver=0.0, run=0.0)
 PIECE = Piece(0.02, (("asr:tiny", 0.01), ("speaker", 0.005)), 3.0)
 
 
@@ -59,18 +60,19 @@ def test_stages_overlap_but_a_batch_is_heard_after_it_is_made():
 def test_each_overhead_costs_what_it_says():
     pieces = [PIECE] * 320
     base = simulate([pieces], {"rest": 1}, NOTHING).wall_seconds
-    for name, seconds in (("made", 320 * 0.1), ("heard", 320 * 0.1), ("loading", 0.1)):
-        settings = {"made": 0.0, "heard": 0.0, "driver": 0.0} | {name: 0.1}
-        assert simulate([pieces], {"rest": 1}, Overhead(**settings)).wall_seconds == pytest.approx(base + seconds)
-    crowd = simulate([pieces], {"rest": 1000}, Overhead(made=0.0, heard=0.0, driver=0.1))
+    for name, seconds in (("made", 320 * 0.1), ("heard", 320 * 0.1), ("run", 0.1), ("loading", 0.1)):
+        assert simulate([pieces], {"rest": 1}, replace(NOTHING, **{name: 0.1})).wall_seconds == pytest.approx(
+            base + seconds
+        )
+    crowd = simulate([pieces], {"rest": 1000}, replace(NOTHING, driver=0.1))
     assert crowd.wall_seconds == pytest.approx(640 * 0.1, rel=0.01)
     assert crowd.bottleneck == DRIVER
 
 
 def test_further_workers_load_while_the_first_one_works():
     pieces = [PIECE] * 2000
-    alone = simulate([pieces], {"rest": 1}, Overhead(made=0.0, heard=0.0, driver=0.0, loading=20.0)).wall_seconds
-    both = simulate([pieces], {"rest": 2}, Overhead(made=0.0, heard=0.0, driver=0.0, loading=20.0)).wall_seconds
+    alone = simulate([pieces], {"rest": 1}, replace(NOTHING, loading=20.0)).wall_seconds
+    both = simulate([pieces], {"rest": 2}, replace(NOTHING, loading=20.0)).wall_seconds
     assert alone == pytest.approx(20 + 70)
     assert both == pytest.approx(20 + (70 + 20) / 2, rel=0.02)
 

@@ -54,7 +54,8 @@ class FakeSynthesizer:
         if self._seconds:
             time.sleep(self._seconds * len(jobs))
         generation.advance(max((len(row.tones) for row in generation.rows), default=0))
-        return generation.audio()
+        slept = Cost(generator_seconds=self._seconds)
+        return [replace(made, cost=made.cost + slept) for made in generation.audio()]
 
     def begin(self, jobs: Sequence[Job]) -> FakeGeneration:
         """Rows that have said nothing yet. Raises for a request marked `fake: raise`."""

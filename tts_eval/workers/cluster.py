@@ -187,4 +187,7 @@ def _explain(address: str, error: Exception) -> str:
         return f"ray:// needs Ray's client: pip install 'ray[client]'. Or give HOST:6379 on a cluster's node. ({text})"
     if not address:
         return f"Ray could not be started here: {text}"
-    return f"The cluster at {address} could not be joined: {text} Check 'ray status' there."
+    return (
+        f"The cluster at {address} could not be joined: {text} Check 'ray status' there. Where it wants a token, as "
+        "Ray 2.60 does, set RAY_AUTH_MODE=token and have the head's ~/.ray/auth_token here."
+    )
