@@ -180,5 +180,6 @@
   });
 
   document.getElementById("browser").hidden = false;
+  document.getElementById("no-script").hidden = true;
   apply();
 })();

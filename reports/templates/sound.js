@@ -103,10 +103,14 @@ const sound = (() => {
     const player = { clip, root, button, slider, track, clock, seconds };
     button.addEventListener("click", () => toggle(player));
     slider.addEventListener("input", () => {
+      const share = slider.value / 1000;
+      const seek = () => {
+        audio.currentTime = share * audio.duration;
+        show(player);
+      };
       load(player);
-      const length = Number.isFinite(audio.duration) ? audio.duration : seconds;
-      audio.currentTime = (slider.value / 1000) * length;
-      show(player);
+      if (audio.readyState) seek();
+      else audio.addEventListener("loadedmetadata", seek, { once: true });
     });
     show(player);
     return root;
