@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reports.cost_table import cost_table
 from reports.figures import COLOURS, panels_svg
-from reports.players import MIME
+from reports.players import MIME, Encoded
 from reports.request_data import inert_json, request_data
 from reports.results import RunResults
 from reports.scale_table import scale_table
@@ -61,11 +61,14 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
         index=data.index,
         index_json=Markup(inert_json(data.index)),
         chunks=[Markup(chunk) for chunk in data.chunks],
-        blocks=[
-            (name, Markup(inert_json({"mime": MIME, "base64": clip.base64}))) for name, clip in shelf.blocks.items()
-        ],
+        blocks=[(name, Markup(block_markup(clip))) for name, clip in shelf.blocks.items()],
         provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
     )
+
+
+def block_markup(clip: Encoded) -> str:
+    """What an inert block of the page holds for a clip that its script plays."""
+    return inert_json({"mime": MIME, "base64": clip.base64})
 
 
 def render_page(template: str, scripts: Sequence[str], **values: object) -> str:

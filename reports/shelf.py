@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from reports.players import Encoded, encode, link, spectrogram, waveform
-from tts_eval.audio import Excerpt, load_clip
+from tts_eval.audio import Clip, Excerpt, load_clip
 from tts_eval.errors import AudioError
 from tts_eval.execution import available_cores, batched
 from tts_eval.files import write_atomically
@@ -32,6 +32,7 @@ MOST_SECONDS = 3600.0
 """Of audio inside a page: some 19 MB, and 12 seconds of one core."""
 AT_ONCE = 64
 """Clips that are encoded together; bounds what is decoded at a time."""
+NO_AUDIO = "There is no audio of this candidate."
 LEFT_OUT = "Audio was left out of this page."
 
 
@@ -89,15 +90,24 @@ class Shelf:
     def sound(self, source: Source | None) -> Sound:
         """How the clip is played."""
         if source is None:
-            return Sound(problem="There is no audio.")
+            return Sound(problem=NO_AUDIO)
         if self._mode == "none":
             return Sound(problem=LEFT_OUT)
         return self._sounds.get(source) or self._linked(source)
 
+    def carried(self, source: Source | None) -> Encoded | str:
+        """The clip itself, whatever the shelf has in store, or why it cannot be played."""
+        if source is None:
+            return NO_AUDIO
+        try:
+            return encode(self._clip(source))
+        except AudioError as error:
+            return str(error)
+
     def _made(self, source: Source) -> tuple[float, Encoded | None, Sound]:
         """Seconds of the clip, the clip for the page where it is to carry that, and its thumbnails or problem."""
         try:
-            clip = load_clip(self._file(source) if isinstance(source, str) else source)
+            clip = self._clip(source)
         except AudioError as error:
             return 0.0, None, Sound(problem=str(error))
         encoded = encode(clip) if self._mode == "embed" or self._beside else None
@@ -136,6 +146,9 @@ class Shelf:
         except AudioError as error:
             return Sound(problem=str(error))
         return Sound(url=link(source, up=1))
+
+    def _clip(self, source: Source) -> Clip:
+        return load_clip(self._file(source) if isinstance(source, str) else source)
 
     def _file(self, source: str) -> Path:
         """The file of the run.

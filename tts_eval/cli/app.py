@@ -11,6 +11,7 @@ from rich.logging import RichHandler
 
 from tts_eval import __version__
 from tts_eval.cli import (
+    ab,
     again,
     calibrate,
     compare,
@@ -45,6 +46,7 @@ app.command("scale")(scale.scale_command)
 app.command("calibrate")(calibrate.calibrate_command)
 app.command("compare")(compare.compare_command)
 app.command("replicate")(replicate.replicate_command)
+app.command("ab")(ab.ab_command)
 app.command("again")(again.again_command)
 app.command("report")(report.report_command)
 app.command("transfer")(transfer.transfer_command)

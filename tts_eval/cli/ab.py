@@ -1,0 +1,75 @@
+"""`tts-eval ab`: a page for blind listening, and what the results of it say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from reports.blind_test import first_against_chosen, render_blind_test, run_against_run
+from reports.formatting import percent
+from reports.page import FOLDER
+from reports.preference import preference
+from reports.read_run import read_run
+from reports.shelf import Shelf
+from tts_eval.errors import ConfigError
+from tts_eval.files import write_text_atomically
+
+FEWEST = 6
+"""Requests below which no answer can be told from chance: six of six is p = 0.03."""
+
+
+def ab_command(
+    what: Annotated[list[Path], typer.Argument(help="A run, two runs, or results that the page saved.")],
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs that are drawn.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which pairs, and which clip comes first.")] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write; default RUN/report/ab.html.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
+) -> None:
+    """Blind listening: one run is N = 1 against the chosen clip, two are their choices; results become a win rate."""
+    if all(path.is_file() for path in what):
+        _say(what, as_json=as_json)
+        return
+    if len(what) > 2:
+        raise ConfigError([f"{len(what)} runs are given; expected one, or two to compare, or results of a test."])
+    runs = [read_run(path) for path in what]
+    found = run_against_run(runs[0], runs[1]) if len(runs) == 2 else first_against_chosen(runs[0])
+    names = (runs[0].name, runs[1].name) if len(runs) == 2 else (f"{runs[0].name}, N = 1", f"{runs[0].name}, chosen")
+    page = out or what[0] / FOLDER / "ab.html"
+    shelves = (Shelf(what[0], "embed", page.parent), Shelf(what[-1], "embed", page.parent))
+    write_text_atomically(page, render_blind_test(found, names, shelves, most=pairs, seed=seed))
+    console = Console(stderr=as_json)
+    drawn = min(pairs, len(found))
+    for line in (f"{drawn} of {len(found)} pairs that differ: {names[0]} against {names[1]}", f"page     {page}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(
+            json.dumps({"page": str(page), "pairs": drawn, "eligible": len(found), "a": names[0], "b": names[1]})
+        )
+
+
+def _say(files: list[Path], *, as_json: bool) -> None:
+    said = preference(files)
+    interval = f"[{percent(said.interval.low)}, {percent(said.interval.high)}]"
+    console = Console(stderr=as_json)
+    lines = [
+        f"A is {said.a}; B is {said.b}.",
+        f"B wins {percent(said.rate)} {interval} of {said.requests} requests, ties as halves; "
+        f"sign test p = {said.p:.3f}.",
+        f"Answers of {said.listeners} {'file' if said.listeners == 1 else 'files'}: "
+        f"B better {said.wins}, no difference {said.ties}, A better {said.losses}.",
+    ]
+    if said.requests < FEWEST:
+        lines.append(f"Fewer than {FEWEST} requests: nothing they say could be told from chance.")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        record = {
+            "a": said.a, "b": said.b, "rate": said.rate, "ci": [said.interval.low, said.interval.high], "p": said.p,
+            "wins": said.wins, "ties": said.ties, "losses": said.losses, "requests": said.requests,
+            "files": said.listeners,
+        }  # fmt: skip
+        typer.echo(json.dumps(record))
