@@ -14,13 +14,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from reports.banners import banners
 from reports.cost_table import cost_table
+from reports.distribution_figure import distributions, distributions_svg
 from reports.figures import COLOURS, panels_svg
 from reports.players import MIME, Encoded
+from reports.provenance_tables import provenance_tables
 from reports.request_data import inert_json, request_data
 from reports.results import RunResults
 from reports.scale_table import scale_table
 from reports.shelf import Shelf
+from reports.speaker_table import speakers_table
 from reports.summary import Summary
 from reports.tables import coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
@@ -29,7 +33,7 @@ from reports.transfer_tables import TransferSection
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: str) -> str:
+def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: Path) -> str:
     """The whole page as text.
 
     Args:
@@ -37,20 +41,23 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
         summary: its numbers.
         shelf: where the players get their sound from; it is stocked here.
         section: whether the choice transfers.
-        run: path of the run's folder, for the commands that the page shows.
+        run: the run's folder.
     """
     from markupsafe import Markup
 
-    data = request_data(results, shelf, run)
+    data = request_data(results, shelf, str(run))
     return render_page(
         "report.html.j2",
         ("sound.js", "requests.js"),
         summary=summary,
+        banners=banners(results, shelf, run),
         headline=headline(summary),
         metrics=metrics_table(summary),
         scale=scale_table(summary),
         coverage=coverage_table(summary),
         groups=groups_table(summary),
+        speakers=speakers_table(results),
+        distributions=[Markup(svg) for svg in distributions_svg(distributions(results))],
         curve=curve_table(summary),
         cost=cost_table(summary),
         panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
@@ -62,6 +69,7 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
         index_json=Markup(inert_json(data.index)),
         chunks=[Markup(chunk) for chunk in data.chunks],
         blocks=[(name, Markup(block_markup(clip))) for name, clip in shelf.blocks.items()],
+        origin=provenance_tables(results.run),
         provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
     )
 

@@ -6,6 +6,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+from reports.distribution_figure import DISTRIBUTION, distribution_csv, distributions, save_distributions
 from reports.figure_style import write_figure
 from reports.figures import curve_csv, save_best_at_k
 from reports.hacking import hacking_of
@@ -50,6 +51,8 @@ def write_report(
     if summary.metrics and summary.n > 1:
         write_figure(folder, "best_at_k", partial(save_best_at_k, summary), curve_csv(summary))
         figure = "best_at_k.png"
+    if spread := distributions(results):
+        write_figure(folder, DISTRIBUTION, partial(save_distributions, spread), distribution_csv(spread))
     rows = scaling_rows(summary, load_published())
     if rows:
         cost = cost_of_k(results)
@@ -65,7 +68,7 @@ def write_report(
     )
     # Last: whoever finds the page finds all of it.
     shelf = Shelf(run_dir, audio, folder, beside=folder / audio_dir if audio_dir else None)
-    write_text_atomically(page, render_html(results, summary, shelf, section, str(run_dir)))
+    write_text_atomically(page, render_html(results, summary, shelf, section, run_dir))
     return summary
 
 

@@ -75,6 +75,8 @@ class Shelf:
         self._beside = beside
         self._most_seconds = most_seconds
         self._sounds: dict[Source, Sound] = {}
+        self._outside: set[Source] = set()
+        self._missing: dict[Source, str] = {}
 
     def stock(self, sources: Iterable[Source]) -> None:
         """Take the clips in, most important first, as far as there is room."""
@@ -93,7 +95,28 @@ class Shelf:
             return Sound(problem=NO_AUDIO)
         if self._mode == "none":
             return Sound(problem=LEFT_OUT)
-        return self._sounds.get(source) or self._linked(source)
+        sound = self._sounds.get(source) or self._linked(source)
+        if sound.problem:
+            self._missing[source] = sound.problem
+        elif not sound.block:
+            self._outside.add(source)
+        return sound
+
+    @property
+    def remarks(self) -> list[str]:
+        """What listeners must know, in sentences; nothing where the page has every clip that was asked for."""
+        if self._mode == "none":
+            return ["Audio was left out of this page; 'tts-eval report RUN' puts it in."]
+        said = []
+        if self._missing:
+            said.append(f"{len(self._missing)} clips cannot be played; the first: {next(iter(self._missing.values()))}")
+        if self._outside and self._mode == "embed":
+            said.append(
+                f"The first {self.seconds / 60:.0f} minutes of audio are inside this page; "
+                f"{len(self._outside)} other clips are played from the run's folder, as long as the page lies in it. "
+                "--audio-dir takes all of them along."
+            )
+        return said
 
     def carried(self, source: Source | None) -> Encoded | str:
         """The clip itself, whatever the shelf has in store, or why it cannot be played."""

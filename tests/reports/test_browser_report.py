@@ -54,7 +54,7 @@ def write_page(results: RunResults, folder: Path, audio: AudioMode = "embed", be
     page = folder / "report/report.html"
     page.parent.mkdir(exist_ok=True)
     shelf = Shelf(folder, audio, page.parent, beside=page.parent / beside if beside else None)
-    page.write_text(render_html(results, summarise(results), shelf, section_of(results), str(folder)), encoding="utf-8")
+    page.write_text(render_html(results, summarise(results), shelf, section_of(results), folder), encoding="utf-8")
     return page
 
 

@@ -31,6 +31,7 @@ def test_report_is_complete_and_leaves_nothing_else(tmp_path: Path) -> None:
         "report.html", "report.md", "report.tex", "tables.tex", "summary.json",
         "best_at_k.svg", "best_at_k.png", "best_at_k.pdf", "best_at_k.csv",
         "scaling.svg", "scaling.png", "scaling.pdf", "scaling.csv",
+        "distribution.svg", "distribution.png", "distribution.pdf", "distribution.csv",
         "promise.svg", "promise.png", "promise.pdf", "promise.csv", "transfer.csv", "transfer.json",
     }  # fmt: skip
     summary = json.loads((page.parent / "summary.json").read_text())
@@ -49,10 +50,11 @@ def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_one_candidate_has_no_figure(tmp_path: Path) -> None:
+def test_one_candidate_has_no_curves(tmp_path: Path) -> None:
     page = written(make_results(tmp_path, requests=3, n=1), tmp_path)
     assert {path.name for path in page.parent.iterdir()} == {
         "report.html", "report.md", "report.tex", "tables.tex", "summary.json", "transfer.json",
+        "distribution.svg", "distribution.png", "distribution.pdf", "distribution.csv",
     }  # fmt: skip
 
 

@@ -162,7 +162,9 @@ def test_figure_has_a_panel_for_each_held_out_judge(tmp_path: Path) -> None:
 
 def test_page_has_the_section_whatever_the_run(tmp_path: Path) -> None:
     def page(results: RunResults) -> str:
-        return render_html(results, summarise(results), Shelf(tmp_path, "none", tmp_path), section_of(results), "")
+        return render_html(
+            results, summarise(results), Shelf(tmp_path, "none", tmp_path), section_of(results), tmp_path
+        )
 
     assert "Does it transfer?" in page(make_results(n=4, requests=8))
     assert "keeps only what it chose" in page(make_results(n=1, requests=3))
