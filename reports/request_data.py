@@ -98,7 +98,7 @@ def _entry(
         request.text,
         request.group,
         request.speaker,
-        shown(request.chosen, first) if first else "",
+        f"{first.metric.name} {shown(request.chosen, first)}" if first else "",
         " ".join(sorted(heard - {""})),
         sorted(classes | cut),
         None if lost is None else round(lost, 6),

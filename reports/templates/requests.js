@@ -42,17 +42,22 @@
       element("span", { class: "judge" }, `${judge}${isHeldOut ? " (held out)" : ""} heard`), " ", ...said);
   };
 
-  const scoresOf = (clip) => element("dl", { class: "scores" }, ...index.metrics.map(([name, judge, isHeldOut], place) =>
-    element("div", isHeldOut ? { class: "held-out" } : {},
+  const scoresOf = (clip) => {
+    const all = index.metrics.map(([name, judge, isHeldOut], place) => element("div", isHeldOut ? { class: "held-out" } : {},
       element("dt", {}, `${name} `, element("small", {}, judge)),
-      element("dd", {}, clip.v[place], ...(clip.p?.[place] ? [" ", element("small", {}, clip.p[place])] : [])))));
+      element("dd", {}, clip.v[place], ...(clip.p?.[place] ? [" ", element("small", {}, clip.p[place])] : []))));
+    const list = (rows) => element("dl", { class: "scores" }, ...rows);
+    if (all.length <= 8) return [list(all)];
+    const more = element("summary", {}, `${all.length - 6} more scores`);
+    return [list(all.slice(0, 6)), element("details", {}, more, list(all.slice(6)))];
+  };
 
   const clipCard = (title, name, id, clip, facts, kind) => element("section",
     { class: `clip ${kind}`, "aria-label": `${title}: ${name} of ${id}` },
     element("h4", {}, element("span", { class: "badge" }, title), ` ${name}`),
     sound.controls(clip.a, `${title.toLowerCase()}: ${name} of ${id}`, clip.t),
     ...(clip.f ? [element("p", { class: "failure" }, element("strong", {}, `Failed, ${clip.f[0]}:`), ` ${clip.f[1]}`)] : []),
-    ...clip.h.map(heardBy), scoresOf(clip), ...facts);
+    ...clip.h.map(heardBy), ...scoresOf(clip), ...facts);
 
   const candidateCard = (id, detail, clip) => {
     const roles = [];
@@ -82,6 +87,7 @@
     const cards = (clips) => clips.map((clip) => candidateCard(fields[ID], detail, clip));
     const isNamed = (clip) => clip.r === 0 || (index.n > 1 && (clip.i === detail.first || clip.i === detail.oracle));
     const rejected = detail.clips.filter((clip) => !isNamed(clip));
+    const heads = references(fields[ID], detail);
     const about = [fields[GROUP], fields[SPEAKER] && `speaker ${fields[SPEAKER]}`].filter(Boolean);
     const made = element("article", { class: "request" },
       element("header", {}, element("h3", { dir: "auto" }, fields[ID]),
@@ -89,7 +95,8 @@
           ...(fields[LOSS] > 0 ? [element("span", { class: "worse" }, "worse than N = 1")] : []),
           element("span", { class: "worst" }, fields[WORST]))),
       element("p", { class: "text", dir: "auto" }, fields[TEXT]),
-      element("div", { class: "pair" }, ...references(fields[ID], detail), ...cards(detail.clips.filter(isNamed))));
+      ...(heads.length ? [element("div", { class: "pair" }, ...heads)] : []),
+      element("div", { class: "pair" }, ...cards(detail.clips.filter(isNamed))));
     if (rejected.length) {
       const folded = element("details", { class: "rejected" },
         element("summary", {}, `${rejected.length} rejected ${rejected.length === 1 ? "candidate" : "candidates"}`));
