@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, LocatorAssertions, Page
 
 CHROMIUM = os.environ.get("TTS_EVAL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 360, "height": 800}
@@ -30,6 +30,13 @@ def running() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+def expect(locator: Locator) -> LocatorAssertions:
+    """Waits until what is claimed of the locator holds; evaluates no string, which the pages' policy forbids."""
+    from playwright.sync_api import expect as expects
+
+    return expects(locator)
 
 
 class Opened:

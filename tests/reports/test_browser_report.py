@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from browser import NARROW, Opened, running, serious_problems
+from browser import NARROW, Opened, expect, running, serious_problems
 from results_factory import make_results, section_of
 
 from reports.html import render_html
@@ -103,10 +104,10 @@ def test_one_clip_plays_at_a_time_and_the_button_says_so(opened: Opened) -> None
     page.wait_for_selector(".playing")
     assert first.get_attribute("aria-pressed") == "true"
     second.click()
-    page.wait_for_function("document.querySelectorAll('.play')[1].ariaPressed === 'true'")
+    expect(second).to_have_attribute("aria-pressed", "true")
     assert len(is_playing(page)) == 1
     second.click()
-    page.wait_for_function("document.querySelectorAll('.playing').length === 0")
+    expect(page.locator(".playing")).to_have_count(0)
     assert second.get_attribute("aria-pressed") == "false"
 
 
@@ -115,8 +116,7 @@ def test_the_slider_goes_to_a_place_in_the_clip(opened: Opened) -> None:
     slider = page.get_by_role("slider", name="Position in prompt of").first
     slider.focus()
     slider.fill("500")
-    page.wait_for_function("document.activeElement.ariaValueText !== '0.0 s'")
-    assert slider.get_attribute("aria-valuetext") == "10.0 s"  # of twenty
+    expect(slider).to_have_attribute("aria-valuetext", "10.0 s")  # of twenty
 
 
 def test_space_plays_and_arrows_move(opened: Opened) -> None:
@@ -127,9 +127,9 @@ def test_space_plays_and_arrows_move(opened: Opened) -> None:
     (label,) = is_playing(page)
     assert label == f"Play prompt of {ids(page)[0]}"
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('.playing .play')?.ariaLabel.startsWith('Play ground truth')")
+    expect(page.locator(".playing .play")).to_have_attribute("aria-label", re.compile("^Play ground truth"))
     page.keyboard.press("Space")
-    page.wait_for_function("document.querySelectorAll('.playing').length === 0")
+    expect(page.locator(".playing")).to_have_count(0)
     page.keyboard.press("ArrowLeft")
     assert page.evaluate(focused) == label and is_playing(page) == []
     page.keyboard.press("ArrowDown")
