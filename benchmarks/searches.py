@@ -1,7 +1,7 @@
 """What a search chose, kept in the run directory: one candidate per request, with what the search has cost.
 
 A request whose choice is stored is not searched again, so a killed run goes on with the next one.
-What was said on the way is not stored: seeds alone decide it, and the same search says it again.
+What was said on the way is not stored, only who was kept and dropped: seeds bring the sound back.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from search.budget import Budget
 from search.strategy import Strategy, guides
+from search.trace import trace_json
 from tts_eval.execution import SerialExecutor
 from tts_eval.manifest import Manifest, RequestRecord
 from tts_eval.store import Memory
@@ -61,4 +62,7 @@ def search_and_store(
     for result in strategy.search(missing, synthesizer, verifier, budget):
         chosen = replace(result.chosen, index=0, cost=result.cost)
         job = Job(request=result.request, index=0, seed=chosen.seed, sampling=chosen.sampling)
-        yield Item(request=result.request, candidate=synthesizer.remember(keys[result.request.id], job, chosen))
+        yield Item(
+            request=result.request,
+            candidate=synthesizer.remember(keys[result.request.id], job, chosen, trace_json(result.trace)),
+        )

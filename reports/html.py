@@ -48,7 +48,7 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
     data = request_data(results, shelf, str(run))
     return render_page(
         "report.html.j2",
-        ("sound.js", "requests.js"),
+        ("sound.js", "tree.js", "requests.js"),
         summary=summary,
         banners=banners(results, shelf, run),
         headline=headline(summary),

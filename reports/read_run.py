@@ -100,6 +100,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
         reference_digest=record.reference_digest,
         prompt=request.prompt,
         recording=request.ground_truth,
+        trace=next((row.get("trace") or "" for row in rows if row), ""),
         candidates=tuple(
             _candidate_result(
                 index,

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,12 +23,15 @@ from reports.diversity import TRANSCRIPT
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.shelf import Shelf, Sound, Source
 from reports.worst_first import loss, oracle_of, sort_metrics, worst_first
+from search.trace import Fate, trace_from_json
 from tts_eval.audio import Clip
 from tts_eval.edits import AlignedChunk
 from tts_eval.types import FinishReason
 
 CHUNK = 10
 """Requests of a chunk: as many as the page shows at a time."""
+MOST_NODES = 600
+"""Of a search's tree; larger ones are shown without the beams that were dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ def _detail(
             for each in ranked
         ],
     }
+    if tree := _tree(request.trace):
+        detail["tree"] = tree
     if (prompt := request.prompt) is not None:
         sound = _sound_json(shelf.sound(_prompt(request))) if prompt.audio is not None else None
         detail["prompt"] = {"text": prompt.transcript or "", "style": prompt.style or "", "a": sound}
@@ -160,6 +166,27 @@ def _clip(
         "a": _sound_json(sound) if sound else None,
     }
     return clip | {name: value for name, value in optional.items() if value}
+
+
+def _tree(trace: str) -> list[list[Any]]:
+    """The way of a guided search: [decision, parent, seconds, score, fate (its first letter), led to the chosen clip].
+
+    Beams that were dropped are left out of a large tree; the last row of such a decision says how many:
+    [decision, how many].
+    """
+    nodes = trace_from_json(trace)
+    is_large = len(nodes) > MOST_NODES
+    numbers: dict[int, int] = {}
+    shown: list[list[Any]] = []
+    for number, node in enumerate(nodes):
+        if is_large and node.fate is Fate.DROPPED and not node.is_chosen:
+            continue
+        numbers[number] = len(shown)
+        score = None if node.score is None else f"{node.score:.3g}"
+        parent = None if node.parent is None else numbers[node.parent]
+        shown.append([node.decision, parent, round(node.seconds, 2), score, node.fate.value[0], int(node.is_chosen)])
+    left_out = Counter(node.decision for number, node in enumerate(nodes) if number not in numbers)
+    return shown + [[decision, count] for decision, count in sorted(left_out.items())]
 
 
 def _compact(chunks: Sequence[AlignedChunk]) -> list[Any]:

@@ -84,6 +84,8 @@ class RequestResult:
     prompt: Prompt | None = None
     recording: AudioSource | None = None
     """The audio of `ground_truth`."""
+    trace: str = ""
+    """The way that a guided search went, as `search.trace` writes it."""
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
     resynthesis: CandidateResult | None = None

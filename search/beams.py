@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.budget import Budget
 from search.selection import ranks
 from tts_eval.types import Candidate, Cost, FailureKind, Request, Score
+
+if TYPE_CHECKING:
+    from search.trace import Node
 
 SLOW_SPEECH = 10.0
 """Characters a second; at this pace the budget reserves what one beam needs to come to its end."""
@@ -34,6 +38,8 @@ class Beam:
     """Whether the score is of all that it says."""
     potential: float | None = None
     """What a resampling strategy remembers of it."""
+    node: int | None = None
+    """Where the search's trace has it, or the beam that it continues."""
 
     @property
     def is_undecided(self) -> bool:
@@ -88,6 +94,8 @@ class Hunt:
     cost: Cost = field(default_factory=Cost)
     share_per_row: float = 0.0
     """Part of the budget that one row's step has cost lately."""
+    trace: list[Node] = field(default_factory=list)
+    """The way that the search went."""
 
     @property
     def live(self) -> list[Beam]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from search.budget import Budget
 from search.options import parse_options
 from search.selection import Rule
+from search.trace import Node
 from tts_eval.errors import ConfigError
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.types import Candidate, Cost, Request, Sampling, Score, Synthesizer, Verifier
@@ -26,6 +27,8 @@ class SearchResult:
     ranks: tuple[int, ...]
     """0 is the chosen one."""
     cost: Cost = field(default_factory=Cost)
+    trace: tuple[Node, ...] = ()
+    """The way that a guided search went."""
 
     @property
     def chosen(self) -> Candidate:

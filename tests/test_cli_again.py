@@ -10,6 +10,8 @@ import pytest
 import soundfile
 from test_cli import FAKE, cli
 
+from reports.read_run import read_run
+
 GUIDED = ["--strategy", "beam:step=0.2,expand=3,keep=2", "--then", "fake:2"]
 
 
@@ -23,6 +25,8 @@ def test_a_clip_of_a_run_is_made_again(strategy: list[object], index: int, tmp_p
     again, _ = soundfile.read(tmp_path / "again.flac", dtype="int16")
     (stored,) = (tmp_path / "run/candidates/audio").glob(f"{identifier}_{index}_*.flac")
     assert (soundfile.read(stored, dtype="int16")[0] == again).all()
+    traces = [request.trace for request in read_run(tmp_path / "run").requests]
+    assert all(trace.startswith("[[0,null,") for trace in traces) if strategy is GUIDED else set(traces) == {""}
 
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path) -> None:

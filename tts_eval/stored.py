@@ -95,10 +95,10 @@ class StoredSynthesizer:
         """What is stored under `key`; None where nothing is, or where trying again may do better."""
         return self._recall(key)
 
-    def remember(self, key: str, job: Job, candidate: Candidate) -> Candidate:
-        """Store a candidate under a key of its own; it comes back as stored."""
+    def remember(self, key: str, job: Job, candidate: Candidate, trace: str = "") -> Candidate:
+        """Store a candidate under a key of its own, with the way that led to it; it comes back as stored."""
         ((kept, row),) = self._keep([(key, job)], [candidate])
-        self._store.add_candidates([row])
+        self._store.add_candidates([row | {"trace": trace}])
         return kept
 
     def _key(self, job: Job) -> str:

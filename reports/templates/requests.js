@@ -97,6 +97,7 @@
       element("p", { class: "text", dir: "auto" }, fields[TEXT]),
       ...(heads.length ? [element("div", { class: "pair" }, ...heads)] : []),
       element("div", { class: "pair" }, ...cards(detail.clips.filter(isNamed))));
+    if (detail.tree) made.append(searchTree(detail.tree, made.querySelector(".chosen .play")));
     if (rejected.length) {
       const folded = element("details", { class: "rejected" },
         element("summary", {}, `${rejected.length} rejected ${rejected.length === 1 ? "candidate" : "candidates"}`));

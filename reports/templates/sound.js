@@ -16,6 +16,8 @@ const sound = (() => {
   const audio = new Audio();
   let current = null;
   let address = "";
+  let until = Infinity;
+  const players = new WeakMap();
 
   const urlOf = (clip) => {
     if (clip.u) return clip.u;
@@ -50,6 +52,7 @@ const sound = (() => {
 
   const toggle = (player) => {
     load(player);
+    until = Infinity;
     if (!audio.paused && !audio.ended) return audio.pause();
     return audio.play().catch(() => {
       // A newer wish may have come between; only a clip that does not load is a problem.
@@ -59,7 +62,10 @@ const sound = (() => {
   };
 
   for (const event of ["play", "pause", "ended", "timeupdate", "loadedmetadata"]) {
-    audio.addEventListener(event, () => current && show(current));
+    audio.addEventListener(event, () => {
+      if (audio.currentTime >= until) audio.pause();
+      if (current) show(current);
+    });
   }
 
   const picture = (clip) => {
@@ -101,6 +107,7 @@ const sound = (() => {
     const clock = element("span", { class: "clock" });
     const root = element("div", { class: "player" }, button, track, clock);
     const player = { clip, root, button, slider, track, clock, seconds };
+    players.set(button, player);
     button.addEventListener("click", () => toggle(player));
     slider.addEventListener("input", () => {
       const share = slider.value / 1000;
@@ -116,8 +123,22 @@ const sound = (() => {
     return root;
   };
 
+  /** Plays part of the clip whose play button this is. */
+  const playPart = (button, from, to) => {
+    const player = players.get(button);
+    load(player);
+    const begin = () => {
+      audio.currentTime = from;
+      until = to;
+      audio.play();
+    };
+    if (audio.readyState) begin();
+    else audio.addEventListener("loadedmetadata", begin, { once: true });
+  };
+
   return {
     controls,
+    playPart,
     isPlaying: () => !audio.paused && !audio.ended,
     stop: () => audio.pause(),
     /** The play button of the clip that was heard last, while it is on the page. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -251,9 +252,42 @@ def test_hostile_text_is_text(browser: Browser, tmp_path: Path) -> None:
 
 
 def _all_wrong(text: str) -> str:
-    import json
-
     return json.dumps([["substitute", text, text], ["equal", text, text]])
+
+
+TRACE = [
+    [0, None, 0.1, 0.3, "kept", 1], [0, None, 0.1, 0.2, "kept", 0], [0, None, 0.1, None, "dropped", 0],
+    [1, 0, 0.2, 0.5, "kept", 1], [1, 0, 0.2, 0.4, "dropped", 0], [1, 1, 0.2, 0.6, "ended", 0],
+    [2, 3, 0.4, 0.9, "ended", 1],
+]  # fmt: skip
+
+
+def test_a_guided_search_shows_its_tree_and_plays_the_chosen_line(browser: Browser, tmp_path: Path) -> None:
+    made = make_results(tmp_path, requests=2, n=1)
+    requests = tuple(replace(request, trace=json.dumps(TRACE)) for request in made.requests)
+    one = Opened(browser, write_page(replace(made, requests=requests), tmp_path))
+    page = one.page
+    page.get_by_text("The search: who was kept").last.click()
+    tree = page.locator("details.search").last
+    assert tree.locator("circle").count() == len(TRACE) and tree.locator("path").count() == 4
+    assert (tree.locator("circle.dropped").count(), tree.locator("circle.way").count()) == (2, 3)
+    cells = [row.split("\t")[:5] for row in tree.locator("tbody tr").all_inner_texts()]
+    assert cells == [["1", "3", "1", "0.3", "0.1 s"], ["2", "3", "1", "0.5", "0.2 s"], ["3", "1", "0", "0.9", "0.4 s"]]
+    tree.get_by_role("button", name="Play what was said up to decision 2").click()
+    expect(page.locator(".playing")).to_have_count(0)
+    slider = page.locator(".chosen [type=range]").last
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("0[.][23] s"))
+    assert serious_problems(page) == [] and one.complaints == []
+    one.context.close()
+
+
+def test_a_large_tree_counts_who_was_dropped(tmp_path: Path) -> None:
+    made = make_results(tmp_path, requests=1, n=1)
+    rows = [[0, None, 0.5, 0.1, "kept" if number < 16 else "dropped", int(number == 3)] for number in range(700)]
+    page = write_page(replace(made, requests=(replace(made.requests[0], trace=json.dumps(rows)),)), tmp_path)
+    (detail,) = json.loads(re.findall(r'id="requests-0">(.*?)</script>', page.read_text(encoding="utf-8"))[0])
+    assert len(detail["tree"]) == 17 and detail["tree"][-1] == [0, 684]
+    assert detail["tree"][3] == [0, None, 0.5, "0.1", "k", 1]
 
 
 def test_linked_and_neighbouring_audio_plays(browser: Browser, results: RunResults, tmp_path: Path) -> None:
