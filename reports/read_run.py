@@ -172,7 +172,8 @@ def _candidate_result(
         finish=candidate.finish,
         failure=candidate.failure,
         audio=row["audio"] or None,
-        seconds=row["audio_seconds"],
+        # Rows of an older version have only what was made in all, which for a search is more than the clip.
+        seconds=float(row.get("clip_seconds", row["audio_seconds"])),
         cost=candidate.cost + judged,
         rank=rank,
         selection_score=verdict.score,

@@ -103,6 +103,7 @@ def candidate_row(key: str, request_id: str, synthesizer: Synthesizer, candidate
         "failure_message": failure.message if failure else "",
         "audio": audio,
         "audio_sha256": candidate.clip.sha256 if candidate.clip else "",
+        "clip_seconds": candidate.clip.seconds if candidate.clip else 0.0,
         "tokens": None if candidate.tokens is None else candidate.tokens.tobytes(),
         "tokens_dtype": "" if candidate.tokens is None else candidate.tokens.dtype.str,
         "tokens_shape": [] if candidate.tokens is None else list(candidate.tokens.shape),

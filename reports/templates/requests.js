@@ -87,7 +87,7 @@
     const cards = (clips) => clips.map((clip) => candidateCard(fields[ID], detail, clip));
     const isNamed = (clip) => clip.r === 0 || (index.n > 1 && (clip.i === detail.first || clip.i === detail.oracle));
     const rejected = detail.clips.filter((clip) => !isNamed(clip));
-    const heads = references(fields[ID], detail);
+    const [heads, named] = [references(fields[ID], detail), detail.clips.filter(isNamed)];
     const about = [fields[GROUP], fields[SPEAKER] && `speaker ${fields[SPEAKER]}`].filter(Boolean);
     const made = element("article", { class: "request" },
       element("header", {}, element("h3", { dir: "auto" }, fields[ID]),
@@ -95,8 +95,9 @@
           ...(fields[LOSS] > 0 ? [element("span", { class: "worse" }, "worse than N = 1")] : []),
           element("span", { class: "worst" }, fields[WORST]))),
       element("p", { class: "text", dir: "auto" }, fields[TEXT]),
-      ...(heads.length ? [element("div", { class: "pair" }, ...heads)] : []),
-      element("div", { class: "pair" }, ...cards(detail.clips.filter(isNamed))));
+      // Where all fit into one row they share it.
+      ...(heads.length + named.length > 3 ? [element("div", { class: "pair" }, ...heads)] : []),
+      element("div", { class: "pair" }, ...(heads.length + named.length > 3 ? [] : heads), ...cards(named)));
     if (detail.tree) made.append(searchTree(detail.tree, made.querySelector(".chosen .play")));
     if (rejected.length) {
       const folded = element("details", { class: "rejected" },

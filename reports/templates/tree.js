@@ -43,7 +43,7 @@ const searchTree = (() => {
       const here = nodes.filter((node) => node[DECISION] === decision);
       const dropped = here.filter((node) => node[FATE] === "d").length + (leftOut.get(decision) ?? 0);
       const way = here.find((node) => node[CHOSEN]);
-      const cells = [decision + 1, here.length + (leftOut.get(decision) ?? 0), dropped, way ? way[SCORE] ?? "undecided" : "", way ? `${way[SECONDS]} s` : ""];
+      const cells = [decision + 1, here.length + (leftOut.get(decision) ?? 0), dropped, way ? way[SCORE] ?? "undecided" : "", way ? `${way[SECONDS].toFixed(1)} s` : ""];
       const play = [];
       if (way && button) {
         const [begin, end] = [from, way[SECONDS]];
