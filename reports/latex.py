@@ -64,12 +64,12 @@ def _escaped(letter: str) -> str:
     return f"\\texttt{{U+{ord(letter):04X}}}"
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: Table, *, essential: bool = True) -> str:
     """A floating table, in parts where it is longer than a page; notes stand below the last.
 
-    The label is `tab:` and the caption in small letters, of the first part.
+    The label is `tab:` and the caption in small letters, of the first part; `essential` keeps the columns that fit.
     """
-    kept = [index for index, column in enumerate(table.columns) if column.essential]
+    kept = [index for index, column in enumerate(table.columns) if column.essential or not essential]
     columns = [table.columns[index] for index in kept]
     rows = [list(_lines([row[index] for index in kept], columns)) for row in table.rows]
     label = re.sub(r"[^a-z0-9]+", "-", table.caption.lower()).strip("-")

@@ -64,6 +64,11 @@ def pool_of(results: RunResults, judged: JudgedMetric) -> Pool:
     return _pool([(request, request.candidates) for request in results.requests], judged)
 
 
+def chosen_of(results: RunResults, judged: JudgedMetric) -> Pool:
+    """The chosen clips as pools of one, whatever the pools' size was."""
+    return _pool([(request, (request.chosen,)) for request in results.requests], judged)
+
+
 def ground_truths_of(requests: Sequence[RequestResult], judged: JudgedMetric) -> Pool:
     """The recordings as pools of one; every request needs one."""
     return _pool([(request, (request.ground_truth,)) for request in requests if request.ground_truth], judged)

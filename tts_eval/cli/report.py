@@ -9,8 +9,11 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from benchmarks.sweep import FILE
+from benchmarks.sweep import FILE as SWEEP
 from reports.frame import write_frame
+from reports.leaderboard import read_leaderboard
+from reports.leaderboard_page import FILES, write_leaderboard
+from reports.leaderboard_tables import leaderboard_json, leaderboard_tables
 from reports.page import write_report
 from reports.read_run import read_run
 from reports.summary import Summary
@@ -19,18 +22,46 @@ from tts_eval.cli.sweep import finish_sweep
 
 
 def report_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run, or of a sweep.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folder of a run, or of a sweep; or of runs.")],
     audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
     audio_dir: Annotated[
         str, typer.Option(help="Folder beside the page that gets every clip as Ogg Opus, instead of the page.")
     ] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of a leaderboard; default runs/leaderboard.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
-    """Write the report of a run or a sweep again: HTML page (of a run), Markdown, figures, tables."""
-    if (run / FILE).is_file():
+    """Write the report of a run or a sweep again: HTML page (of a run), Markdown, LaTeX, figures, tables.
+
+    Of several runs it writes a leaderboard instead: those that can be compared ranked together.
+    """
+    if len(runs) > 1:
+        rank(runs, out or Path("runs") / "leaderboard", as_json=as_json)
+        return
+    if out is not None:
+        raise typer.BadParameter("goes with several runs; the report of one is in RUN/report.", param_hint="--out")
+    (run,) = runs
+    if (run / SWEEP).is_file():
         finish_sweep(run, as_json=as_json)
         return
     finish(run, audio=audio_mode(audio), audio_dir=audio_folder(audio_dir), as_json=as_json)
+
+
+def rank(runs: list[Path], out: Path, *, as_json: bool = False) -> None:
+    """Write the leaderboard of several runs, and print it."""
+    board = read_leaderboard(runs)
+    write_leaderboard(board, out)
+    console = Console(stderr=as_json)
+    for entry in leaderboard_tables(board):
+        console.print(to_rich(entry.table))
+        for note in entry.table.notes:
+            console.print(note, markup=False, highlight=False)
+        console.print()
+    for name, problem in board.unreadable:
+        console.print(f"not readable: {name}: {problem}", markup=False, highlight=False)
+    for name in FILES:
+        console.print(f"{name:<17} {out / name}", markup=False, highlight=False, soft_wrap=True)
+    if as_json:
+        typer.echo(json.dumps(leaderboard_json(board, str(out / FILES[0])), allow_nan=False))
 
 
 def audio_mode(text: str) -> Literal["embed", "link", "none"]:
