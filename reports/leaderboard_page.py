@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reports.figures import COLOURS
@@ -42,7 +42,7 @@ def render_leaderboard(board: Leaderboard, links: Mapping[str, str] | None = Non
     """The page; `links` are addresses of runs' own pages, by name."""
     return render(
         "leaderboard.html.j2",
-        "leaderboard.js",
+        ("leaderboard.js",),
         title=TITLE,
         groups=[
             {"table": entry.table, "keys": entry.keys, "group": group}
@@ -54,13 +54,13 @@ def render_leaderboard(board: Leaderboard, links: Mapping[str, str] | None = Non
     )
 
 
-def render(template: str, script: str, *, connects: bool = False, **values: object) -> str:
-    """A page with the package's style and one script inside it; everything but these is escaped.
+def render(template: str, scripts: Sequence[str], *, connects: bool = False, **values: object) -> str:
+    """A page with the package's style and its scripts inside it; everything but these is escaped.
 
     Args:
         template: its file.
-        script: file of the script.
-        connects: whether the script may talk to the page's own server.
+        scripts: files of its script.
+        connects: whether it may talk to the page's own server.
         values: for the template.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -70,22 +70,26 @@ def render(template: str, script: str, *, connects: bool = False, **values: obje
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    code = (TEMPLATES / script).read_text(encoding="utf-8")
+    code = _code(scripts)
     style = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "leaderboard.css"))
     colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
     return environment.get_template(template).render(
-        policy=policy(code, connects=connects),
+        policy=scripts_policy(scripts, connects=connects),
         style=Markup(f":root{{{colours}}}\n{style}"),
         script=Markup(code),
         **values,
     )
 
 
-def policy(script: str, *, connects: bool) -> str:
-    """A content security policy that runs this very script and loads nothing from outside."""
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+def scripts_policy(scripts: Sequence[str], *, connects: bool) -> str:
+    """A content security policy that runs these very scripts and loads nothing from outside."""
+    digest = base64.b64encode(hashlib.sha256(_code(scripts).encode("utf-8")).digest()).decode("ascii")
     connect = "connect-src 'self'; " if connects else ""
     return (
         f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; {connect}"
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _code(scripts: Sequence[str]) -> str:
+    return "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)

@@ -18,6 +18,8 @@ HEAVY = (
     "ray",
     "pyarrow",
     "scipy",
+    "starlette",
+    "uvicorn",
 )
 LAYERS = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
 # Networks are written in torch; that nobody imports them before they are needed shows in all the others.

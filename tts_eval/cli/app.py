@@ -26,6 +26,7 @@ from tts_eval.cli import (
     sweep,
     synth,
     transfer,
+    view,
 )
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.command("ab")(ab.ab_command)
 app.command("again")(again.again_command)
 app.command("report")(report.report_command)
 app.command("transfer")(transfer.transfer_command)
+app.command("view")(view.view_command)
 app.command("ls")(inspect.ls_command)
 app.command("fetch")(inspect.fetch_command)
 app.command("doctor")(inspect.doctor_command)

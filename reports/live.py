@@ -1,0 +1,162 @@
+"""How far the runs in a folder are, read from their parts as they appear, without disturbing who writes them.
+
+Part files are complete or absent and never change, so each is read once, and only its keys. Nothing is locked: that a
+process is at work is seen in the kernel's list of locks (without one: in whether the process that locked last lives).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tts_eval.config import is_whole_pool, parse_config
+from tts_eval.errors import TTSEvalError
+
+DEEPEST = 3
+"""Folders below the served one in which runs are looked for."""
+KERNEL_LOCKS = Path("/proc/locks")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """One run."""
+
+    name: str
+    """Path inside the served folder; its own name for that folder itself."""
+    path: str
+    """The same, "" for that folder itself."""
+    is_going: bool
+    """Whether a process is writing to it."""
+    candidates: int = 0
+    candidates_expected: int = 0
+    scores: int = 0
+    scores_expected: int = 0
+    """At most: what failed has no audio to judge, and a cascade spares later verifiers clips."""
+    problem: str = ""
+    """Why nothing is known."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For the page's script."""
+        return asdict(self)
+
+
+def runs_below(root: Path) -> list[Path]:
+    """Folders with a run.json, `root` included, in order; links are not followed and hidden folders not entered."""
+    return sorted(_runs(root, 0))
+
+
+def _runs(folder: Path, depth: int) -> Iterator[Path]:
+    if (folder / "run.json").is_file():
+        yield folder
+        return
+    if depth >= DEEPEST:
+        return
+    try:
+        entries = [Path(entry) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return
+    for entry in entries:
+        if not entry.name.startswith("."):
+            yield from _runs(entry, depth + 1)
+
+
+@dataclass(slots=True)
+class _Keys:
+    """Keys of one table's rows, as far as its parts have been read."""
+
+    column: str = ""
+    parts: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+    silent: set[str] = field(default_factory=set)
+    """Keys of rows without audio."""
+
+    def read(self, folder: Path) -> None:
+        """Take in the parts that are new."""
+        import pyarrow
+        import pyarrow.parquet
+
+        names = {path.name for path in folder.glob("part-*.parquet")}
+        if self.parts - names:  # one was set aside as damaged
+            self.parts, self.keys, self.silent = set(), set(), set()
+        for name in sorted(names - self.parts):
+            columns = ["key", *([self.column] if self.column else [])]
+            try:
+                table = pyarrow.parquet.read_table(folder / name, columns=columns)
+            except (pyarrow.ArrowException, OSError, KeyError):
+                continue
+            keys = table.column("key").to_pylist()
+            self.keys.update(keys)
+            if self.column:
+                values = table.column(self.column).to_pylist()
+                self.silent.update(key for key, value in zip(keys, values, strict=True) if not value)
+                self.silent.difference_update(key for key, value in zip(keys, values, strict=True) if value)
+            self.parts.add(name)
+
+
+class Watch:
+    """The runs below a folder; remembers which parts it has read."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._tables: dict[Path, tuple[_Keys, _Keys]] = {}
+
+    def look(self) -> list[Progress]:
+        """How far every run is now."""
+        locked = _locked_files()
+        return [self._progress(folder, locked) for folder in runs_below(self._root)]
+
+    def _progress(self, folder: Path, locked: set[tuple[int, int, int]] | None) -> Progress:
+        path = "" if folder == self._root else folder.relative_to(self._root).as_posix()
+        name, is_going = path or self._root.name, _is_written(folder, locked)
+        try:
+            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+            config = parse_config(record["config"])
+            specs = len(record["verifiers"])
+            lines = (folder / "requests.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
+            truths = sum(bool(json.loads(line)["ground_truth"]) for line in lines)
+        except (OSError, KeyError, TypeError, ValueError, TTSEvalError) as error:
+            return Progress(name=name, path=path, is_going=is_going, problem=f"{type(error).__name__}: {error}")
+        made, judged = self._tables.setdefault(folder, (_Keys("audio_sha256"), _Keys()))
+        made.read(folder / "candidates")
+        judged.read(folder / "scores")
+        expected = len(lines) * (config.n if is_whole_pool(config) else 1)
+        scores_expected = (max(expected - len(made.silent), 0) + truths) * specs
+        return Progress(
+            name=name,
+            path=path,
+            is_going=is_going,
+            candidates=min(len(made.keys), expected),
+            candidates_expected=expected,
+            scores=min(len(judged.keys), scores_expected),
+            scores_expected=scores_expected,
+        )
+
+
+def _locked_files() -> set[tuple[int, int, int]] | None:
+    """Device (major, minor) and inode of every file that is locked; None where the kernel has no such list."""
+    try:
+        lines = KERNEL_LOCKS.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    found = set()
+    for words in (line.split() for line in lines):
+        if len(words) > 5 and words[1] == "FLOCK":
+            major, minor, inode = words[5].split(":")
+            found.add((int(major, 16), int(minor, 16), int(inode)))
+    return found
+
+
+def _is_written(folder: Path, locked: set[tuple[int, int, int]] | None) -> bool:
+    lock = folder / ".lock"
+    try:
+        if locked is not None:
+            entry = lock.stat()
+            return (os.major(entry.st_dev), os.minor(entry.st_dev), entry.st_ino) in locked
+        os.kill(int(lock.read_text(encoding="ascii")), 0)
+    except (OSError, ValueError):
+        return False
+    return True
