@@ -1,4 +1,4 @@
-"""The pages of `tts-eval view` in a real browser: sorting, small screens, accessibility, and no word to anybody else."""
+"""The pages of `tts-eval view` in a real browser: sorting, small screens, accessibility, no word to anybody else."""
 
 from __future__ import annotations
 
