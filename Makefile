@@ -13,7 +13,7 @@ $(READY): pyproject.toml requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable '.[piper,openai-whisper,llasa,transformers,speaker,dev]'
+	$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable '.[piper,openai-whisper,llasa,transformers,speaker,view,dev]'
 	$(BIN)/tts-eval fetch
 	@touch $(READY)
 

@@ -108,13 +108,17 @@ def groups_of(lines: Sequence[RunLine], seed: int = 0) -> tuple[Group, ...]:
     """The lines in groups, suites together, larger groups first."""
     by_requests: dict[tuple[str, str], list[RunLine]] = {}
     for line in lines:
-        by_requests.setdefault((line.suite, line.requests_digest), []).append(line)
-    sizes = Counter(line.suite.partition(",")[0] for line in lines)
-    order = sorted(by_requests, key=lambda key: (-sizes[key[0].partition(",")[0]], key[0].partition(",")[0],
-                                                 -len(by_requests[key]), key[0]))  # fmt: skip
+        by_requests.setdefault((line.suite_name, line.requests_digest), []).append(line)
+    sizes = Counter(line.suite_name for line in lines)
+
+    def importance(key: tuple[str, str]) -> tuple[int, str, int, int, str]:
+        name, digest = key
+        members = by_requests[key]
+        return -sizes[name], name, -len(members), -len(members[0].request_ids), digest
+
     groups: list[Group] = []
-    for suite, digest in order:
-        left = by_requests[suite, digest]
+    for key in sorted(by_requests, key=importance):
+        left = by_requests[key]
         while left:
             identity = _ranking(left)
             members = [line for line in left if _is_held_out(line, identity)] if identity else left
@@ -139,8 +143,8 @@ def _is_held_out(line: RunLine, identity: Identity) -> bool:
 def _reason(line: RunLine, before: Sequence[Group]) -> str:
     if not before:
         return ""
-    suite = line.suite.partition(",")[0]
-    same_suite = [group for group in before if group.suite.partition(",")[0] == suite]
+    suite = line.suite_name
+    same_suite = [group for group in before if group.rows[0].line.suite_name == suite]
     if not same_suite:
         return f"Another suite, {suite}: its numbers cannot be ranked with those of other suites."
     same = [group for group in same_suite if group.rows[0].line.requests_digest == line.requests_digest]
@@ -192,7 +196,7 @@ def _group(lines: Sequence[RunLine], identity: Identity | None, reason: str, see
             standing = _standing(change, bootstrap.n_clusters)
             rows.append(Row(place=len(rows) + 1, line=line, values=values[place], to_first=change, standing=standing))
     return Group(
-        suite=first.suite,
+        suite=max((line.suite for line in lines), key=len),  # runs of older versions do not say which part it was
         ranked_by=first.judgements[identity] if identity else None,
         identities=tuple(identities),
         rows=tuple(rows),

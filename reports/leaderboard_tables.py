@@ -51,7 +51,7 @@ def group_table(group: Group, number_of_group: int) -> SortableTable:
         rows.append((
             Cell(UNRANKED if row.place is None else str(row.place)),
             Cell(line.name, f"{line.strategy}\n{line.synthesizer}"),
-            *map(_value_cell, values),
+            *(_value_cell(value, is_finished=line.is_finished) for value in values),
             _difference_cell(group, row),
             Cell(row.standing, row.note, "worse" if row.standing == "worse" else ""),
             *(Cell(f"{cost:,.2f}" if cost < 1000 else f"{cost:,.0f}") for cost in costs),
@@ -73,10 +73,12 @@ def _short(group: Group, place: int) -> str:
     return next(row.values[identity].judgement.judged.verifier_key for row in group.rows if identity in row.values)
 
 
-def _value_cell(value: Value | None) -> Cell:
+def _value_cell(value: Value | None, *, is_finished: bool) -> Cell:
     if value is None:
         return Cell("not judged")
     metric, estimate = value.judgement.judged.metric, value.estimate
+    if not estimate.n and not is_finished:
+        return Cell(UNDEFINED, f"0/{estimate.n_expected} scored")
     interval = interval_text(estimate.interval, metric, signed=False)
     details = [] if interval == UNDEFINED else [interval]
     if estimate.n < estimate.n_expected:

@@ -73,6 +73,11 @@ class RunLine:
     """Scores of candidates that are not there yet."""
 
     @property
+    def suite_name(self) -> str:
+        """NAME@VERSION alone."""
+        return self.suite.partition(", ")[0]
+
+    @property
     def is_finished(self) -> bool:
         """Whether nothing is missing; what failed is not missing."""
         return not self.missing and not self.unjudged

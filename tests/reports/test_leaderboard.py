@@ -149,6 +149,19 @@ def test_a_run_that_is_still_going_is_shown_and_not_ranked() -> None:
     assert group.rows[2].note == f"{made} scores are missing"
 
 
+def test_what_is_not_judged_yet_has_no_number() -> None:
+    """The worst value would look like one."""
+    begun = changed(run("begun"), lambda c: replace(c, scores={}))
+    (entry,) = leaderboard_tables(board(begun))
+    assert [cell.text for cell in entry.table.rows[0][2:5]] == ["n/a"] * 3
+
+
+def test_a_run_that_does_not_say_which_part_it_was_is_known_by_its_requests() -> None:
+    """As runs of older versions."""
+    (group,) = board(run("old", suite="demo-sentences@1"), run("new", suite="demo-sentences@1, first 24")).groups
+    assert group.suite == "demo-sentences@1, first 24" and len(group.rows) == 2
+
+
 def test_what_a_cascade_spared_is_not_missing() -> None:
     spared = changed(run("a"), lambda c: replace(c, scores={}, spared=tuple(m.verifier_key for m in METRICS)))
     assert line_of(spared).is_finished
