@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import TypeAlias
 from urllib.parse import quote
 
@@ -29,6 +29,8 @@ from reports.transfer_tables import transfer_section
 from tts_eval.errors import TTSEvalError
 
 REPORT = "report/report.html"
+PATIENCE = 2.0
+"""Seconds that the leaderboard waits for runs to be read."""
 MOST_PAGES = 8
 """Reports that are remembered: some MB each."""
 Fingerprint: TypeAlias = tuple[tuple[str, int, int], ...]
@@ -43,6 +45,7 @@ class Viewer:
         self._lines: dict[Path, tuple[Fingerprint, RunLine | str]] = {}
         self._pages: OrderedDict[Path, tuple[Fingerprint, str]] = OrderedDict()
         self._making, self._watching = Lock(), Lock()
+        self._reader: Thread | None = None
 
     def progress(self) -> list[Progress]:
         """How far every run is."""
@@ -50,16 +53,24 @@ class Viewer:
             return self._watch.look()
 
     def index(self) -> str:
-        """The leaderboard and the list of runs, as a page."""
+        """The leaderboard and the list of runs, as a page.
+
+        Large runs take seconds to read, the first time: a page that would take longer than `PATIENCE` comes without
+        them, says so, and asks to be loaded again.
+        """
         runs = self.progress()
-        with self._making:
-            board = self._board()
+        if self._reader is None or not self._reader.is_alive():
+            self._reader = Thread(target=self._read_lines, daemon=True)
+            self._reader.start()
+        self._reader.join(PATIENCE)
+        board, unread = self._board()
         return render(
             "view.html.j2",
             ("leaderboard.js", "view.js"),
             connects=True,
             title=self.root.name,
             progress=runs,
+            unread=unread,
             groups=[
                 {"table": entry.table, "keys": entry.keys, "group": group}
                 for entry, group in zip(leaderboard_tables(board), board.groups, strict=True)
@@ -87,19 +98,25 @@ class Viewer:
             self._pages.move_to_end(folder)
             return self._pages[folder][1]
 
-    def _board(self) -> Leaderboard:
-        lines, unreadable = [], []
+    def _read_lines(self) -> None:
         for folder in runs_below(self.root):
-            name = self.root.name if folder == self.root else folder.relative_to(self.root).as_posix()
             mark = fingerprint(folder)
             if folder not in self._lines or self._lines[folder][0] != mark:
                 self._lines[folder] = mark, _line_or_problem(folder)
-            line = self._lines[folder][1]
-            if isinstance(line, str):
+
+    def _board(self) -> tuple[Leaderboard, list[str]]:
+        """Of what has been read, and the names of runs that were never read yet."""
+        lines, unreadable, unread = [], [], []
+        for folder in runs_below(self.root):
+            name = self.root.name if folder == self.root else folder.relative_to(self.root).as_posix()
+            line = self._lines[folder][1] if folder in self._lines else None
+            if line is None:
+                unread.append(name)
+            elif isinstance(line, str):
                 unreadable.append((name, line))
             else:
                 lines.append(replace(line, name=name))
-        return Leaderboard(groups=groups_of(lines), unreadable=tuple(unreadable))
+        return Leaderboard(groups=groups_of(lines), unreadable=tuple(unreadable)), unread
 
 
 def address(path: str) -> str:

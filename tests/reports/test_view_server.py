@@ -179,6 +179,24 @@ def test_a_report_that_is_there_is_shown_until_the_run_goes_on(tmp_path: Path) -
     assert viewer.report(folder.resolve()) is not made
 
 
+def test_runs_that_take_long_to_read_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from reports import viewer as module
+
+    make_run(tmp_path / "a")
+    go_on, read = threading.Event(), module.read_line
+    monkeypatch.setattr(module, "PATIENCE", 0.05)
+    monkeypatch.setattr(module, "read_line", lambda folder: read(folder) if go_on.wait(20) else None)
+    viewer = module.Viewer(tmp_path)
+    page = viewer.index()
+    assert 'http-equiv="refresh"' in page and "not in the tables yet: a" in page and "Ranked by" not in page
+    go_on.set()
+    monkeypatch.setattr(module, "PATIENCE", 20.0)
+    page = viewer.index()
+    assert "refresh" not in page and "Ranked by" in page
+
+
 def test_two_gigabytes_are_streamed(served: Served) -> None:
     """Neither the file nor what a slow reader has not taken yet is held in memory."""
     served.ask("/runs/ten.txt")
