@@ -63,14 +63,14 @@ def _draw(axes: Axes, comparison: Comparison) -> None:
     points = [gap.n for gap in gaps]
     lows = scaled([gap.arrived_interval.low if gap.arrived_interval else None for gap in gaps], scale)
     highs = scaled([gap.arrived_interval.high if gap.arrived_interval else None for gap in gaps], scale)
-    line: dict[str, Any] = {"marker": "o", "markersize": 3.5, "clip_on": False}
+    line: dict[str, Any] = {"markersize": 3.5, "clip_on": False}
     axes.fill_between(points, lows, highs, color=COLOURS["selected"], alpha=0.16, linewidth=0, label="95 % interval")
     axes.plot(
         points, scaled([gap.promised_gain for gap in gaps], scale), color=COLOURS["oracle"], linestyle=DASHED,
-        linewidth=1.5, label="promised by the judge that chose", **line,
+        marker="s", linewidth=1.5, label="promised by the judge that chose", **line,
     )  # fmt: skip
     axes.plot(
-        points, scaled([gap.arrived_gain for gap in gaps], scale), color=COLOURS["selected"], linewidth=1.7,
+        points, scaled([gap.arrived_gain for gap in gaps], scale), color=COLOURS["selected"], linewidth=1.7, marker="o",
         label="arrived by the held-out judge", **line,
     )  # fmt: skip
     axes.axhline(0.0, color=COLOURS["random"], linestyle=DOTTED, linewidth=1.0)

@@ -351,7 +351,7 @@ def test_audio_can_be_left_out(tmp_path: Path) -> None:
 def test_every_file_is_written_and_again_with_the_same_bytes(tmp_path: Path) -> None:
     written(tmp_path)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert set(before) == set(FILES)
+    assert set(before) == {*FILES, *(f"differences.{suffix}" for suffix in ("csv", "pdf", "png", "svg"))}
     written(tmp_path)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     markdown = before["compare.md"].decode()
