@@ -47,14 +47,15 @@ def group_table(group: Group, number_of_group: int) -> SortableTable:
     for row in group.rows:
         values = [row.values.get(identity) for identity in group.identities]
         line = row.line
-        costs = [line.generator_seconds, line.choosing_seconds, *([line.tokens] if has_tokens else [])]
+        tokens = line.tokens or None
+        costs = [line.generator_seconds, line.choosing_seconds, *([tokens] if has_tokens else [])]
         rows.append((
             Cell(UNRANKED if row.place is None else str(row.place)),
             Cell(line.name, f"{line.strategy}\n{line.synthesizer}"),
             *(_value_cell(value, is_finished=line.is_finished) for value in values),
             _difference_cell(group, row),
             Cell(row.standing, row.note, "worse" if row.standing == "worse" else ""),
-            *(Cell(f"{cost:,.2f}" if cost < 1000 else f"{cost:,.0f}") for cost in costs),
+            *(Cell(UNDEFINED if cost is None else f"{cost:,.2f}" if cost < 100 else f"{cost:,.0f}") for cost in costs),
         ))  # fmt: skip
         change = row.to_first.value if row.to_first else (0.0 if row.place == 1 else None)
         keys.append((

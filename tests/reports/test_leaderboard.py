@@ -174,6 +174,16 @@ def test_cost_is_of_one_request_and_without_judges_that_only_report() -> None:
     assert line.choosing_seconds == pytest.approx(sum(c.scores["asr:base"].seconds for c in candidates) / 24)
 
 
+def test_tokens_are_a_column_where_somebody_counts_them() -> None:
+    counted = changed(run("a"), lambda c: replace(c, cost=replace(c.cost, tokens=40)))
+    (entry,) = leaderboard_tables(board(counted, run("b")))
+    assert entry.table.columns[-1].title == "Tokens"
+    assert {row[1].text: row[-1].text for row in entry.table.rows} == {"a": "160", "b": "n/a"}
+    assert {keys[-1] for keys in entry.keys} == {160.0, None}
+    (entry,) = leaderboard_tables(board(run("a")))
+    assert entry.table.columns[-1].title == "Choice, s"
+
+
 def test_every_format_has_the_same_numbers() -> None:
     one = board(run("a"), worse_run(run("a"), "b"))
     (entry,) = leaderboard_tables(one)
