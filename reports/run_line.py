@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from reports.results import JudgedMetric, RunResults
 from reports.search_cost import search_cost
 from reports.statistics import Sums
 from reports.summary import cluster_of, cluster_unit
-from tts_eval.errors import DataError
+from tts_eval.errors import DataError, StoreError
 from tts_eval.types import FailureKind
 
 
@@ -96,9 +97,26 @@ def read_line(folder: Path) -> RunLine:
     """The run in a folder.
 
     Raises:
-        TTSEvalError: there is none, it is damaged, or it has no requests.
+        TTSEvalError: there is none, it is damaged, of another version, or it has no requests.
     """
-    return line_of(read_run(folder))
+    with other_versions_named(folder):
+        return line_of(read_run(folder))
+
+
+@contextlib.contextmanager
+def other_versions_named(folder: Path) -> Iterator[None]:
+    """Turn what rows of another version raise (a column that is not there, another type) into an error that says so.
+
+    Raises:
+        StoreError: in its place.
+    """
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{folder} is damaged, or was written by another version of tts-eval ({error!r}). "
+            "Run 'tts-eval run' on it again."
+        ) from error
 
 
 def line_of(results: RunResults) -> RunLine:

@@ -20,7 +20,7 @@ from reports.leaderboard_page import render
 from reports.leaderboard_tables import leaderboard_tables, unreadable_table
 from reports.live import Progress, Watch, runs_below
 from reports.read_run import read_run
-from reports.run_line import RunLine, read_line
+from reports.run_line import RunLine, other_versions_named, read_line
 from reports.served_files import file_at
 from reports.shelf import Shelf
 from reports.summary import summarise
@@ -140,11 +140,12 @@ def fingerprint(folder: Path) -> Fingerprint:
 
 def report_page(folder: Path) -> str:
     """A run's report as it is now, with links to the run's audio; how clips are said is not measured for it."""
-    results = read_run(folder)
-    summary = summarise(results)
-    section = transfer_section(hacking_of(results), transfer_of(results))
-    shelf = Shelf(folder, "link", folder / "report", most_seconds=0.0)
-    return render_html(results, summary, shelf, section, str(folder))
+    with other_versions_named(folder):
+        results = read_run(folder)
+        summary = summarise(results)
+        section = transfer_section(hacking_of(results), transfer_of(results))
+        shelf = Shelf(folder, "link", folder / "report", most_seconds=0.0)
+        return render_html(results, summary, shelf, section, str(folder))
 
 
 def _line_or_problem(folder: Path) -> RunLine | str:

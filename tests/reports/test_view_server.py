@@ -179,6 +179,25 @@ def test_a_report_that_is_there_is_shown_until_the_run_goes_on(tmp_path: Path) -
     assert viewer.report(folder.resolve()) is not made
 
 
+def test_rows_of_another_version_are_named_not_raised(tmp_path: Path) -> None:
+    import pyarrow.parquet
+
+    from reports.leaderboard import read_leaderboard
+
+    folder = make_run(tmp_path / "runs/other")
+    make_run(tmp_path / "runs/fine")
+    for part in (folder / "candidates").glob("part-*"):
+        pyarrow.parquet.write_table(pyarrow.parquet.read_table(part).drop_columns(["audio_sha256"]), part)
+    board = read_leaderboard([folder, tmp_path / "runs/fine"])
+    assert [name for name, _ in board.unreadable] == ["other"] and len(board.groups) == 1
+    assert "another version" in board.unreadable[0][1]
+    with serving(tmp_path / "runs") as served:
+        status, _, body = served.ask("/")
+        assert status == 200 and b"another version" in body and b"Ranked by" in body and b"refresh" not in body
+        assert served.ask("/runs/other/report/report.html")[0] == 422
+        assert next(events(served))[0]["problem"] == ""
+
+
 def test_runs_that_take_long_to_read_come_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
