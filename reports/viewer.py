@@ -145,7 +145,7 @@ def report_page(folder: Path) -> str:
         summary = summarise(results)
         section = transfer_section(hacking_of(results), transfer_of(results))
         shelf = Shelf(folder, "link", folder / "report", most_seconds=0.0)
-        return render_html(results, summary, shelf, section, str(folder))
+        return render_html(results, summary, shelf, section, folder)
 
 
 def _line_or_problem(folder: Path) -> RunLine | str:
