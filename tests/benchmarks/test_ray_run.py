@@ -73,7 +73,7 @@ def test_any_number_of_workers_gives_what_a_serial_run_gives(tmp_path: Path, res
         {"verifier": "cascade(2 of fake:3, fake)"},
         {"strategy": "adaptive"},
         {"strategy": "rejection:threshold=-0.03"},
-        {"strategy": "beam", "then": "fake:1"},
+        {"strategy": "beam:expand=2,keep=2", "then": "fake:1"},
         {"strategy": "smc"},
         {"strategy": "best-of-n", "budget": "30-tokens"},
     ],

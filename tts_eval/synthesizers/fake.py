@@ -44,6 +44,7 @@ class FakeSynthesizer:
     revision = "1"
     step_seconds = WORD_SECONDS
     most_rows = 256
+    _seconds = 0.0
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
