@@ -2,7 +2,7 @@
 
     pieces -> batches to make -> workers, two batches each -> this process -> batches to hear -> workers -> ...
 
-A small discrete-event simulation of `benchmarks.filling` and `tts_eval.workers.crew`: batches shrink towards the end,
+A small discrete-event simulation of `benchmarks.backlog` and `tts_eval.workers.crew`: batches shrink towards the end,
 what was made waits in a bounded queue, and one process hands everything out and takes everything in. What comes of
 it is what a formula would not show: idle ends, stages that wait for each other, and where that one process is what
 limits a large cluster. Nothing is random. Not simulated: workers that die, and a file system that gets slow.
@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.filling import (
+from benchmarks.backlog import (
     MOST_HEARD,
     MOST_HEARD_SECONDS,
     MOST_JOBS,
