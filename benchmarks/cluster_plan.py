@@ -44,6 +44,8 @@ class Overhead:
     """A worker's, to write one candidate's audio."""
     heard: float = 0.001
     """A worker's, to read it again."""
+    batch: float = 0.005
+    """A worker's, between one batch and the next."""
     driver: float = 0.0004
     """The driver's, for each candidate that is made or heard."""
     run: float = 0.5
@@ -288,14 +290,16 @@ class _Run:
                 batch = next(batched_by_seconds(waiting, lambda item: item[1], MOST_HEARD_SECONDS, most))
                 for _ in batch:
                     waiting.popleft()
-                group.waiting.appendleft(_Task(sum(seconds for seconds, _ in batch), heard=len(batch)))
+                group.waiting.appendleft(
+                    _Task(sum(seconds for seconds, _ in batch) + self._overhead.batch, heard=len(batch))
+                )
                 group.in_flight += 1
         maker = self._maker
         while self._jobs and maker.has_room and sum(map(len, self._unheard.values())) < MOST_WAITING:
             size = min(self._most, math.ceil(len(self._jobs) / (AT_A_WORKER * maker.actors)))
             made = [self._jobs.popleft() for _ in range(size)]
             seconds = sum((piece.made or 0.0) + self._overhead.made for piece in made)
-            maker.waiting.append(_Task(seconds, made=made))
+            maker.waiting.append(_Task(seconds + self._overhead.batch, made=made))
             maker.in_flight += 1
         for name, group in self._groups.items():
             for done, worker, task in group.hand_out(now):

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -71,9 +72,19 @@ def like(folder: Path) -> tuple[Path, Overhead]:
     return out, Overhead(
         made=(seconds["generate"] - made) / items["generate"],
         heard=(seconds["judge"] - heard) / items["judge"],
+        batch=between_batches(out),
         driver=driver / sum(items.values()),
         run=again,
         loading=statistics.median(loading_seconds(out / "report")),
+    )
+
+
+def between_batches(out: Path) -> float:
+    """Mean seconds from a batch's end to the next one's beginning, of one worker that always has a next one."""
+    events = json.loads((out / "report" / FILE).read_text())["traceEvents"]
+    batches = [event for event in events if event["ph"] == "X" and event["args"]["items"]]
+    return statistics.fmean(
+        max(after["ts"] - before["ts"] - before["dur"], 0) / 1e6 for before, after in pairwise(batches)
     )
 
 

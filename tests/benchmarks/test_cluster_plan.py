@@ -9,7 +9,7 @@ from benchmarks.cluster_plan import DRIVER, Overhead, balanced, outlooks, simula
 from benchmarks.pieces import Piece
 from tts_eval.errors import ConfigError
 
-NOTHING = Overhead(made=0.0, heard=0.0, driver=0.0, run=0.0)
+NOTHING = Overhead(made=0.0, heard=0.0, batch=0.0, driver=0.0, run=0.0)
 PIECE = Piece(0.02, (("asr:tiny", 0.01), ("speaker", 0.005)), 3.0)
 
 
@@ -67,6 +67,13 @@ def test_each_overhead_costs_what_it_says():
     crowd = simulate([pieces], {"rest": 1000}, replace(NOTHING, driver=0.1))
     assert crowd.wall_seconds == pytest.approx(640 * 0.1, rel=0.01)
     assert crowd.bottleneck == DRIVER
+
+
+def test_each_batch_costs_what_lies_between_them():
+    """Of one worker: 8 + 4 + 2 + 1 + 1 candidates, and what was made is heard before more is made."""
+    base = simulate([[Piece(0.02)] * 16], {"rest": 1}, NOTHING).wall_seconds
+    found = simulate([[Piece(0.02)] * 16], {"rest": 1}, replace(NOTHING, batch=1.0)).wall_seconds
+    assert found == pytest.approx(base + 5.0)
 
 
 def test_further_workers_load_while_the_first_one_works():
