@@ -48,7 +48,7 @@ class Overhead:
     """A worker's, between one batch and the next."""
     driver: float = 0.0004
     """The driver's, for each candidate that is made or heard."""
-    run: float = 0.5
+    run: float = 0.2
     """The driver's, before a run's first batch and after its last."""
     loading: float = 0.0
     """From a worker's start until its models are loaded."""
