@@ -173,7 +173,7 @@ def _candidate_result(
         failure=candidate.failure,
         audio=row["audio"] or None,
         # Rows of an older version have only what was made in all, which for a search is more than the clip.
-        seconds=float(row["clip_seconds" if "clip_seconds" in row else "audio_seconds"]),
+        seconds=row["clip_seconds"] if "clip_seconds" in row else row["audio_seconds"],
         cost=candidate.cost + judged,
         rank=rank,
         selection_score=verdict.score,

@@ -57,3 +57,12 @@ def test_how_near_it_comes_is_said(tmp_path: Path) -> None:
         altered[len(samples) // 2] += change
         soundfile.write(stored, altered, rate)
         assert said in cli("again", tmp_path / "run", identifier, "--out", tmp_path / "a.wav").stdout
+
+
+def test_what_a_search_chose_is_as_long_as_its_clip(tmp_path: Path) -> None:
+    flags = ["--judge", "fake:2", "--limit", 2, *GUIDED, "--out", tmp_path / "run"]
+    assert cli("run", *FAKE, *flags).returncode == 0
+    for request in read_run(tmp_path / "run").requests:
+        info = soundfile.info(tmp_path / "run" / str(request.chosen.audio))
+        assert request.chosen.seconds == pytest.approx(info.duration)
+        assert request.chosen.cost.audio_seconds > info.duration  # what was said in all
