@@ -45,7 +45,6 @@ ROWS = pool((0.2, -0.1, 0.1), (0.1, -0.5, 0.2), (0.1, -0.4, 0.9))
         ("asr#wer", 1),
         ("asr#likelihood", 0),
         ("speaker", 2),
-        ("-1*speaker + 0*asr", 0),
         ("-1*speaker", 0),
         ("lex(asr#wer, asr#likelihood)", 2),
         ("lex(asr#wer, speaker)", 2),
