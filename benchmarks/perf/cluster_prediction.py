@@ -80,12 +80,11 @@ def like(folder: Path) -> tuple[Path, Overhead]:
 
 
 def between_batches(out: Path) -> float:
-    """Mean seconds from a batch's end to the next one's beginning, of one worker that always has a next one."""
+    """Seconds from a batch's end to the next one's beginning, in the middle: at the end a worker waits for batches."""
     events = json.loads((out / "report" / FILE).read_text())["traceEvents"]
     batches = [event for event in events if event["ph"] == "X" and event["args"]["items"]]
-    return statistics.fmean(
-        max(after["ts"] - before["ts"] - before["dur"], 0) / 1e6 for before, after in pairwise(batches)
-    )
+    gaps = [max(after["ts"] - before["ts"] - before["dur"], 0) / 1e6 for before, after in pairwise(batches)]
+    return float(statistics.median(gaps))
 
 
 def worked(out: Path) -> tuple[dict[str, int], dict[str, float]]:
