@@ -290,9 +290,8 @@ class _Run:
                 batch = next(batched_by_seconds(waiting, lambda item: item[1], MOST_HEARD_SECONDS, most))
                 for _ in batch:
                     waiting.popleft()
-                group.waiting.appendleft(
-                    _Task(sum(seconds for seconds, _ in batch) + self._overhead.batch, heard=len(batch))
-                )
+                task = _Task(sum(seconds for seconds, _ in batch) + self._overhead.batch, heard=len(batch))
+                group.waiting.insert(sum(bool(other.heard) for other in group.waiting), task)
                 group.in_flight += 1
         maker = self._maker
         while self._jobs and maker.has_room and sum(map(len, self._unheard.values())) < MOST_WAITING:

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from tts_eval import __version__
@@ -92,11 +93,11 @@ class Group:
         return len(self.waiting) + sum(len(member.tasks) for member in self._members)
 
     def submit(self, task: Task) -> None:
-        """Have a task done."""
-        if task.urgent:
-            self.waiting.appendleft(task)
-        else:
-            self.waiting.append(task)
+        """Have a task done, after those that are as urgent."""
+        place = (
+            sum(1 for _ in takewhile(lambda other: other.urgent, self.waiting)) if task.urgent else len(self.waiting)
+        )
+        self.waiting.insert(place, task)
 
     def prepare(self, method: str, items: Sequence[Any], *context: Any) -> Any:
         """Call a method of every worker, of those to come as well; returns what the first of them answered.
