@@ -20,9 +20,12 @@ from reports.distribution_figure import distributions, distributions_svg
 from reports.figures import COLOURS, panels_svg
 from reports.players import MIME, Encoded
 from reports.provenance_tables import provenance_tables
+from reports.replication import load_published
 from reports.request_data import inert_json, request_data
 from reports.results import RunResults
 from reports.scale_table import scale_table
+from reports.scaling_figure import scaling_rows, scaling_svg
+from reports.search_cost import cost_of_k
 from reports.shelf import Shelf
 from reports.speaker_table import speakers_table
 from reports.summary import Summary
@@ -61,6 +64,7 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
         curve=curve_table(summary),
         cost=cost_table(summary),
         panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
+        scaling=[Markup(svg) for svg in scaling_svg(scaling_rows(summary, load_published()), cost_of_k(results))],
         transfer=section,
         promise=[Markup(svg) for svg in promise_svg(section.hacking)],
         group_names=sorted({request.group for request in results.requests} - {""}),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from reports.figure_style import (
     plain_ticks,
     save_figure,
 )
-from reports.figures import axis_label, axis_of_candidates, scaled
+from reports.figures import axis_label, axis_of_candidates, inline_panel, scaled
 from reports.replication import Published
 from reports.search_cost import CostOfK
 from reports.summary import MetricSummary, Summary
@@ -143,6 +144,22 @@ def save_scaling(rows: Sequence[Row], cost: CostOfK, path: Path) -> None:
             over_n.set_ylabel(axis_label(row.metrics[0]))
             _legends(over_n, over_cost)
         save_figure(figure, path)
+
+
+def scaling_svg(rows: Sequence[Row], cost: CostOfK) -> list[str]:
+    """One `<svg>` element per metric, over cost, as those of `reports.figures.panels_svg`; each with its own legend."""
+    named = ((row, row.metrics[0].judged.metric.name) for row in rows)
+    return [
+        inline_panel(partial(_cost_panel, row, cost), f"{name} over seconds a request", f"{SCALING}-{name}")
+        for row, name in named
+    ]
+
+
+def _cost_panel(row: Row, cost: CostOfK, axes: Axes) -> None:
+    _draw(axes, row, cost, is_cost=True)
+    _bounds(axes, row)
+    axes.set_ylabel(axis_label(row.metrics[0]))
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), handlelength=2.6)
 
 
 def _draw(axes: Axes, row: Row, cost: CostOfK, *, is_cost: bool) -> None:

@@ -14,7 +14,7 @@ from reports.figure_style import FORMATS, STYLE, csv_text, plain_ticks, write_fi
 from reports.page import write_report
 from reports.replication import Published, PublishedMetric, PublishedRow
 from reports.results import RunResults
-from reports.scaling_figure import save_scaling, scaling_csv, scaling_rows
+from reports.scaling_figure import save_scaling, scaling_csv, scaling_rows, scaling_svg
 from reports.search_cost import CostOfK, cost_of_k, search_cost
 from reports.summary import summarise
 
@@ -158,11 +158,24 @@ def test_a_free_synthesizer_can_be_drawn(tmp_path: Path) -> None:
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
+def test_the_page_shows_each_metric_over_cost_with_both_kinds_of_judges(tmp_path: Path) -> None:
+    results = searched()
+    rows = scaling_rows(summarise(results), ())
+    panels = scaling_svg(rows, cost_of_k(results))
+    assert len(panels) == len(rows)
+    for words in ("asr:tiny.en (HELD OUT)", "asr:base (selected on)", "cost of a request"):
+        assert words in panels[0]
+    write_report(results, tmp_path)
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert page.count("over seconds a request") == len(rows)
+
+
 def test_one_candidate_scales_nothing(tmp_path: Path) -> None:
     results = make_results(tmp_path, requests=3, n=1)
     assert scaling_rows(summarise(results), ()) == []
     write_report(results, tmp_path)
     assert not list((tmp_path / "report").glob("scaling*"))
+    assert 'id="scaling"' not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="no scaling"):
         save_scaling([], cost_of_k(results), tmp_path / "a.png")
 
