@@ -14,6 +14,7 @@ from typing import TypeVar
 from benchmarks.pending import Place
 from benchmarks.stage import SearchOrder, ToSearch
 from tts_eval.execution import batched_by_seconds
+from tts_eval.records import clip_seconds
 from tts_eval.store import Row
 from tts_eval.types import Request
 from tts_eval.workers.crew import AT_A_WORKER, Crew, Group, Outcome
@@ -112,7 +113,7 @@ class Backlog:
             group = self._crew.groups[name]
             while clips and _has_room(group):
                 most = min(max(MOST_HEARD, self._most), max(math.ceil(len(clips) / group.share.actors), 1))
-                batch = next(batched_by_seconds(clips, lambda clip: clip[1]["audio_seconds"], MOST_HEARD_SECONDS, most))
+                batch = next(batched_by_seconds(clips, lambda clip: clip_seconds(clip[1]), MOST_HEARD_SECONDS, most))
                 context = (specs, self._order.folder)
                 group.submit(Task(method="judge", items=_taken(clips, len(batch)), context=context, urgent=True))
         for (name, specs), requests in self._recordings.items():

@@ -220,8 +220,7 @@ class Filling:
     def _forget(self, row: Row) -> None:
         """A candidate whose audio cannot be read: without the file it is missing, now and for later runs."""
         (self._run.store.folder / row["audio"]).unlink(missing_ok=True)
-        self._run.store.candidates.pop(row["key"], None)
-        self._run.store.fresh.discard(row["key"])
+        self._recorder.forget(row)
 
 
 def _by_request(store: RunStore) -> dict[str, Made]:

@@ -36,6 +36,12 @@ class Recorder:
         self._candidates += made.candidates
         self._scores += made.scores
 
+    def forget(self, row: Row) -> None:
+        """Know nothing of a candidate any more; what is not written yet is not going to be."""
+        self._store.candidates.pop(row["key"], None)
+        self._store.fresh.discard(row["key"])
+        self._candidates = [other for other in self._candidates if other["key"] != row["key"]]
+
     def write_if_due(self) -> None:
         """Write what there is when it is much, or old."""
         rows = len(self._candidates) + len(self._scores)

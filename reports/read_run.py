@@ -15,7 +15,7 @@ from search.selection import Rule, Spared, Verdict, ranks
 from tts_eval import ground_truth
 from tts_eval.config import RunConfig, is_whole_pool
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
-from tts_eval.records import candidate_from_row, ground_truth_digest
+from tts_eval.records import candidate_from_row, clip_seconds, ground_truth_digest
 from tts_eval.seeds import candidate_seed
 from tts_eval.store import Row, RunStore
 from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Score
@@ -172,8 +172,7 @@ def _candidate_result(
         finish=candidate.finish,
         failure=candidate.failure,
         audio=row["audio"] or None,
-        # Rows of an older version have only what was made in all, which for a search is more than the clip.
-        seconds=row["clip_seconds"] if "clip_seconds" in row else row["audio_seconds"],
+        seconds=clip_seconds(row),
         cost=candidate.cost + judged,
         rank=rank,
         selection_score=verdict.score,

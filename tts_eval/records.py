@@ -145,6 +145,12 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
     )
 
 
+def clip_seconds(row: Row) -> float:
+    """Length of a candidate's clip; of an older version's row what was made in all, which for a search is more."""
+    seconds: float = row["clip_seconds"] if "clip_seconds" in row else row["audio_seconds"]
+    return seconds
+
+
 def score_row(key: str, request_id: str, index: int, verifier: Verifier, score: Score) -> Row:
     """The row of a score."""
     return {

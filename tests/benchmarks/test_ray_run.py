@@ -198,6 +198,17 @@ def test_threads_are_what_models_in_a_worker_see(resources):
     assert told == ["3", "3"]
 
 
+def test_a_group_whose_workers_are_gone_still_answers():
+    with Cluster() as cluster:
+        group = Group(cluster, "g", "tests.tts_eval.workers.told:Told", Share(actors=1, cpus=1.0))
+        try:
+            group.prepare("environment", ["OMP_NUM_THREADS"])
+            group.close()
+            assert group.ask("environment", ["OMP_NUM_THREADS"]) == ["1"]
+        finally:
+            group.close()
+
+
 def test_what_the_cluster_does_not_offer_is_refused_before_anything_is_loaded(tmp_path: Path, resources):
     file = resources(rest={"actors": 99, "threads": 1})
     with pytest.raises(ConfigError, match=r"takes 99 CPUs \(rest 99 x 1\), and Ray offers 4"):

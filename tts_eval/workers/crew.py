@@ -115,22 +115,28 @@ class Group:
             member.setting_up.append((call, member.handle.call.remote(*call)))
         try:
             while self._first_answer is None:
-                if not self._members:
-                    self._start()
-                self.collect(self._ray.wait(self.answers, timeout=1.0)[0])
-                self.tend()
+                self._get_ready()
         except BaseException:
             self._setup.remove(call)  # a worker to come shall not be refused for it again
             raise
         return self._first_answer.results
 
+    def _get_ready(self) -> None:
+        """Wait a moment for a worker that gets ready; there is one at least."""
+        if not self._members:
+            self._start()
+        self.collect(self._ray.wait(self.answers, timeout=1.0)[0])
+        self.tend()
+
     def ask(self, method: str, items: Sequence[Any], *context: Any) -> Any:
-        """What one of the workers that are ready says.
+        """What a worker that is ready says; if none is, as all have been ended, one is brought there.
 
         Raises:
             TTSEvalError: it refused, or died of it.
         """
-        member = next(member for member in self._members if not member.setting_up)
+        self._deaths_at_start, self._last_ready = 0, time.monotonic()
+        while (member := next((member for member in self._members if not member.setting_up), None)) is None:
+            self._get_ready()
         try:
             reply = self._ray.get(member.handle.call.remote(method, items, context), timeout=self.share.timeout)
         except self._ray.exceptions.RayError as error:

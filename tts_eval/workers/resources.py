@@ -157,10 +157,12 @@ def _misfits(planned: Mapping[str, Share], nodes: Iterable[Node]) -> list[str]:
     if problems:
         problems[-1] += " Give fewer actors or smaller parts with --resources; a part of a CPU is allowed."
         return problems
-    left = [replace(node) for node in nodes]
-    for name, share in sorted(planned.items(), key=lambda entry: -max(entry[1].gpus, entry[1].cpus)):
+    left = list(nodes)
+    for name, share in sorted(planned.items(), key=lambda entry: (-entry[1].gpus, -entry[1].cpus, -entry[1].memory)):
         for number in range(share.actors):
-            place = next((i for i, node in enumerate(left) if _has_room(node, share)), None)
+            rooms = [place for place, node in enumerate(left) if _has_room(node, share)]
+            # What has least to spare is filled first; GPUs are spared for those that need them, as Ray does.
+            place = min(rooms, key=lambda place: (left[place].gpus, left[place].cpus), default=None)
             if place is None:
                 problems.append(
                     f"Worker {number + 1} of {share.actors} of '{name}' ({share.cpus:g} CPUs, {share.gpus:g} GPUs, "

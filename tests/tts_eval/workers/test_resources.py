@@ -83,6 +83,15 @@ def test_what_fits_in_all_but_on_no_node_is_refused():
         plan(parse_resources({"rest": {"actors": 1, "cpus": 3}}), STAGES, nodes)
 
 
+def test_cores_beside_a_gpu_are_left_to_who_needs_the_gpu():
+    nodes = [Node(name="gpu", cpus=8.0, gpus=1.0), Node(name="cpu", cpus=8.0)]
+    shares = parse_resources({"synth": {"actors": 1, "gpus": 1}, "rest": {"actors": 4, "cpus": 2}})
+    assert plan(shares, STAGES, nodes) == shares
+    many = parse_resources({"synth": {"actors": 2, "gpus": 1}, "rest": {"actors": 1, "cpus": 2}})
+    with pytest.raises(ConfigError, match="takes 2 GPUs"):
+        plan(many, STAGES, nodes)
+
+
 def test_workers_for_nothing_are_refused():
     with pytest.raises(ConfigError, match=r"'speakr' has workers, but the run has no such stage.*speaker"):
         plan(parse_resources({"speakr": {"actors": 1}}), STAGES, SMALL)
