@@ -38,7 +38,7 @@ def first_against_chosen(results: RunResults) -> list[Pair]:
 
 
 def run_against_run(first: RunResults, second: RunResults) -> list[Pair]:
-    """What two runs chose for the requests that they share.
+    """What two runs chose for the requests that they share, where that is not the same audio.
 
     Raises:
         DataError: they share none.
@@ -95,7 +95,11 @@ def render_blind_test(
 
 
 def _audible(pairs: Iterable[Pair]) -> list[Pair]:
-    return [pair for pair in pairs if pair.a.audio and pair.b.audio and pair.a is not pair.b]
+    return [pair for pair in pairs if pair.a.audio and pair.b.audio and not _is_same(pair.a, pair.b)]
+
+
+def _is_same(a: CandidateResult, b: CandidateResult) -> bool:
+    return a is b or (bool(a.audio_sha256) and a.audio_sha256 == b.audio_sha256)
 
 
 def _carry(shelf: Shelf, candidate: CandidateResult, blocks: dict[str, str], name: str) -> dict[str, str]:

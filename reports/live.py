@@ -118,7 +118,7 @@ class Watch:
             specs = len(record["verifiers"])
             lines = (folder / "requests.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
             truths = sum(bool(json.loads(line)["ground_truth"]) for line in lines)
-        except (OSError, KeyError, TypeError, ValueError, TTSEvalError) as error:
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, TTSEvalError) as error:
             return Progress(name=name, path=path, is_going=is_going, problem=f"{type(error).__name__}: {error}")
         made, judged = self._tables.setdefault(folder, (_Keys("audio_sha256"), _Keys()))
         made.read(folder / "candidates")

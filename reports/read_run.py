@@ -172,6 +172,7 @@ def _candidate_result(
         finish=candidate.finish,
         failure=candidate.failure,
         audio=row["audio"] or None,
+        audio_sha256=row["audio_sha256"],
         seconds=clip_seconds(row),
         cost=candidate.cost + judged,
         rank=rank,

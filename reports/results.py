@@ -53,6 +53,8 @@ class CandidateResult:
     """By verifier key."""
     dropped_at: int | None = None
     """Stage of the cascade that passed it over, from 1; None where it came to the last one."""
+    audio_sha256: str = ""
+    """Digest of what is heard: two clips that share it cannot be told apart."""
     spared: tuple[str, ...] = ()
     """Keys of the verifiers that therefore never heard it: no failure, and no number either."""
 

@@ -37,3 +37,4 @@ def test_two_runs_are_compared_by_their_choices(tmp_path: Path) -> None:
     assert "2 of 2 pairs that differ: run0 against run1" in result.stdout
     assert (tmp_path / "ab.html").is_file()
     assert cli("ab", tmp_path / "run0", tmp_path / "run1", tmp_path / "run0").returncode == 2
+    assert "No request has two different clips" in cli("ab", tmp_path / "run0", tmp_path / "run0").stderr

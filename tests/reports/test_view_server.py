@@ -310,6 +310,17 @@ def test_a_damaged_part_is_passed_over_and_forgotten(tmp_path: Path) -> None:
     assert watch.look()[0].candidates == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["[]", "null", '{"config": []}', '{"config": {}, "verifiers": 3}', '{"config": {"n": "x"}}']
+)
+def test_one_folder_that_is_no_run_does_not_hide_the_others(tmp_path: Path, text: str) -> None:
+    make_run(tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/run.json").write_text(text)
+    (tmp_path / "b/requests.jsonl").write_text("{}\n")
+    assert [bool(run.problem) for run in Watch(tmp_path).look()] == [False, True]
+
+
 def test_runs_are_found_by_their_run_json(place: Path) -> None:
     found = [path.relative_to(place).as_posix() for path in runs_below(place)]
     assert found == ["damaged", "deep/second", "first"]
