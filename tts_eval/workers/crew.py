@@ -345,6 +345,8 @@ def _cause(error: Exception) -> str:
         return "its node ran out of memory"
     if "node has died" in text or "node died" in text:
         return "its node was lost"
+    if "raised in its creation task" in text:
+        return f"it could not be made, {text.strip().splitlines()[-1].strip()}; have the same packages on every node"
     if "ActorDied" in type(error).__name__:
         return "its process ended: it was killed, crashed, or ran out of memory"
     return f"{type(error).__name__}: {' '.join(text.split())[:200]}"

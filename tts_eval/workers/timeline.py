@@ -47,7 +47,6 @@ class Timeline:
             StoreError: it cannot be written.
         """
         if any(span.items for span in self._spans):
-            folder.mkdir(parents=True, exist_ok=True)
             write_text_atomically(folder / FILE, json.dumps(self.as_json()) + "\n")
 
     def as_json(self) -> dict[str, Any]:
