@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from reports.html import block_markup, render_page
+from reports.html import block_markup
 from reports.request_data import inert_json
 from reports.results import CandidateResult, RequestResult, RunResults
 from reports.shelf import Shelf
+from reports.web_page import render_page
 from tts_eval.errors import DataError
 
 KIND = "tts-eval blind test 1"

@@ -14,13 +14,13 @@ from reports.clips import ScoreView, TranscriptView, failure_of, recognisers, sc
 from reports.comparison import Change, Comparison, Difference, Pairing
 from reports.comparison_figure import DIFFERENCES, differences_csv, save_differences
 from reports.figure_style import write_figure
-from reports.html import render_page
 from reports.pools import clip_value
 from reports.results import CandidateResult, RunResults
 from reports.shelf import AudioMode, Shelf
 from reports.sides import Side
 from reports.statistics import Estimate, Interval
 from reports.tables import escape_markdown, to_markdown
+from reports.web_page import render_page
 from tts_eval.files import write_atomically, write_text_atomically
 from tts_eval.types import Failure
 

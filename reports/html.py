@@ -8,16 +8,13 @@ opens at once.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from reports.banners import banners
 from reports.cost_table import cost_table
 from reports.distribution_figure import distributions, distributions_svg
-from reports.figures import COLOURS, panels_svg
+from reports.figures import panels_svg
 from reports.players import MIME, Encoded
 from reports.provenance_tables import provenance_tables
 from reports.replication import load_published
@@ -32,8 +29,7 @@ from reports.summary import Summary
 from reports.tables import coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
 from reports.transfer_tables import TransferSection
-
-TEMPLATES = Path(__file__).parent / "templates"
+from reports.web_page import render_page
 
 
 def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: Path) -> str:
@@ -81,31 +77,3 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
 def block_markup(clip: Encoded) -> str:
     """What an inert block of the page holds for a clip that its script plays."""
     return inert_json({"mime": MIME, "base64": clip.base64})
-
-
-def render_page(template: str, scripts: Sequence[str], **values: object) -> str:
-    """A page of this package's style and `scripts` around `values`; everything but `Markup` is escaped."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
-    colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
-    return environment.get_template(template).render(
-        policy=_policy(script),
-        style=Markup(f":root{{{colours}}}\n" + (TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        **values,
-    )
-
-
-def _policy(script: str) -> str:
-    """A content security policy that runs this very script and loads nothing from elsewhere."""
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-        "img-src data:; media-src data: blob: 'self' file:; base-uri 'none'; form-action 'none'"
-    )

@@ -15,9 +15,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reports.leaderboard_page import scripts_policy
 from reports.served_files import file_at, folder_at, media_type
-from reports.viewer import REPORT, Viewer
+from reports.viewer import REPORT, SCRIPTS, Viewer
+from reports.web_page import policy_of
 from tts_eval.errors import TTSEvalError
 
 if TYPE_CHECKING:
@@ -123,8 +123,7 @@ def is_own_host(header: str, hosts: tuple[str, ...]) -> bool:
 def _index(viewer: Viewer, request: Request) -> Response:
     from starlette.responses import HTMLResponse
 
-    scripts = ("leaderboard.js", "view.js")
-    policy = scripts_policy(scripts, connects=True) + FRAMES
+    policy = policy_of(SCRIPTS, plays=False, connects=True) + FRAMES
     return HTMLResponse(viewer.index(), headers={"content-security-policy": policy})
 
 

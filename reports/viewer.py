@@ -16,7 +16,7 @@ from urllib.parse import quote
 from reports.hacking import hacking_of
 from reports.html import render_html
 from reports.leaderboard import Leaderboard, groups_of
-from reports.leaderboard_page import render
+from reports.leaderboard_page import STYLES
 from reports.leaderboard_tables import leaderboard_tables, unreadable_table
 from reports.live import Progress, Watch, runs_below
 from reports.read_run import read_run
@@ -26,9 +26,12 @@ from reports.shelf import Shelf
 from reports.summary import summarise
 from reports.transfer import transfer_of
 from reports.transfer_tables import transfer_section
+from reports.web_page import render_page
 from tts_eval.errors import TTSEvalError
 
 REPORT = "report/report.html"
+SCRIPTS = ("leaderboard.js", "view.js")
+"""Of the index."""
 PATIENCE = 2.0
 """Seconds that the leaderboard waits for runs to be read."""
 MOST_PAGES = 8
@@ -64,9 +67,11 @@ class Viewer:
             self._reader.start()
         self._reader.join(PATIENCE)
         board, unread = self._board()
-        return render(
+        return render_page(
             "view.html.j2",
-            ("leaderboard.js", "view.js"),
+            SCRIPTS,
+            styles=STYLES,
+            plays=False,
             connects=True,
             title=self.root.name,
             progress=runs,

@@ -1,0 +1,61 @@
+"""A page as one file: a template with its style and scripts inside it, and a policy that lets nothing else in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from reports.figures import COLOURS
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render_page(
+    template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("report.css",), plays: bool = True,
+    connects: bool = False, **values: object,
+) -> str:  # fmt: skip
+    """The page as text; every value but `Markup` is escaped.
+
+    Args:
+        template: its file.
+        scripts: files of its script.
+        styles: files of its style.
+        plays: whether it plays sound, of its own or of the run that it lies in.
+        connects: whether it may talk to the server that it came from.
+        values: for the template.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
+    return environment.get_template(template).render(
+        policy=policy_of(scripts, plays=plays, connects=connects),
+        style=Markup(f":root{{{colours}}}\n" + "".join(map(_text, styles))),
+        script=Markup(_code(scripts)),
+        **values,
+    )
+
+
+def policy_of(scripts: Sequence[str], *, plays: bool, connects: bool) -> str:
+    """A content security policy that runs these very scripts and loads nothing from elsewhere."""
+    digest = base64.b64encode(hashlib.sha256(_code(scripts).encode("utf-8")).digest()).decode("ascii")
+    media = "media-src data: blob: 'self' file:; " if plays else ""
+    connect = "connect-src 'self'; " if connects else ""
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; {connect}"
+        f"img-src data:; {media}base-uri 'none'; form-action 'none'"
+    )
+
+
+def _code(scripts: Sequence[str]) -> str:
+    return "\n".join(map(_text, scripts))
+
+
+def _text(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
