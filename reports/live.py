@@ -136,6 +136,11 @@ class Watch:
         )
 
 
+def is_going(folder: Path) -> bool:
+    """Whether a process is writing to the run in a folder."""
+    return _is_written(folder, _locked_files())
+
+
 def _locked_files() -> set[tuple[int, int, int]] | None:
     """Device (major, minor) and inode of every file that is locked; None where the kernel has no such list."""
     try:

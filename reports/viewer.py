@@ -18,7 +18,7 @@ from reports.html import render_html
 from reports.leaderboard import Leaderboard, groups_of
 from reports.leaderboard_page import STYLES
 from reports.leaderboard_tables import leaderboard_tables, unreadable_table
-from reports.live import Progress, Watch, runs_below
+from reports.live import Progress, Watch, is_going, runs_below
 from reports.read_run import read_run
 from reports.run_line import RunLine, other_versions_named, read_line
 from reports.served_files import file_at
@@ -46,7 +46,8 @@ class Viewer:
         self.root = root.resolve()
         self._watch = Watch(self.root)
         self._lines: dict[Path, tuple[Fingerprint, RunLine | str]] = {}
-        self._pages: OrderedDict[Path, tuple[Fingerprint, str]] = OrderedDict()
+        self._pages: OrderedDict[Path, tuple[tuple[Fingerprint, bool], str]] = OrderedDict()
+        """With what the run was like, and whether it was still going."""
         self._making, self._watching = Lock(), Lock()
         self._reader: Thread | None = None
 
@@ -91,9 +92,9 @@ class Viewer:
         Raises:
             TTSEvalError: there is no run, or it is damaged.
         """
-        mark = fingerprint(folder)
+        mark = fingerprint(folder), is_going(folder)
         own = file_at(self.root, (folder / REPORT).relative_to(self.root).as_posix())
-        if own is not None and own.stat().st_mtime_ns >= max((time for _, time, _ in mark), default=0):
+        if own is not None and own.stat().st_mtime_ns >= max((time for _, time, _ in mark[0]), default=0):
             return own
         with self._making:
             if folder not in self._pages or self._pages[folder][0] != mark:

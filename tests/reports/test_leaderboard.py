@@ -253,3 +253,14 @@ def test_command_ranks_runs_and_leaves_them_alone(tmp_path: Path, monkeypatch: p
     assert cli.invoke(app, ["report", "a", "b", "--out", "board"]).exit_code == 0
     assert {path.name for path in Path("board").iterdir()} == set(FILES)
     assert cli.invoke(app, ["report", "a", "--out", "board"]).exit_code == 2
+
+
+@pytest.mark.parametrize("option", [["--audio", "none"], ["--audio-dir", "clips"]])
+@pytest.mark.parametrize("is_sweep", [False, True])
+def test_where_clips_go_is_no_question_of_a_leaderboard_or_a_sweep(
+    tmp_path: Path, option: list[str], is_sweep: bool
+) -> None:
+    (tmp_path / "sweep.json").write_text("{}")
+    result = CliRunner().invoke(app, ["report", *([str(tmp_path)] if is_sweep else ["a", "b"]), *option])
+    assert result.exit_code == 2
+    assert "goes with one run" in " ".join(result.output.split())

@@ -19,6 +19,7 @@ from view_factory import Served, make_run, serving
 from reports.live import Watch, runs_below
 from reports.served_files import file_at, folder_at, media_type
 from reports.server import LOCAL, is_own_host
+from reports.viewer import Viewer
 from tts_eval.cli.app import app
 from tts_eval.errors import ConfigError
 from tts_eval.store import RunStore
@@ -164,7 +165,6 @@ def test_a_run_that_is_damaged_is_a_page_that_says_so(served: Served) -> None:
 
 
 def test_a_report_that_is_there_is_shown_until_the_run_goes_on(tmp_path: Path) -> None:
-    from reports.viewer import Viewer
 
     folder = make_run(tmp_path / "a")
     (folder / "report").mkdir()

@@ -34,13 +34,18 @@ def report_command(
 
     Of several runs it writes a leaderboard instead: those that can be compared ranked together.
     """
+    is_sweep = len(runs) == 1 and (runs[0] / SWEEP).is_file()
+    if (len(runs) > 1 or is_sweep) and (audio != "embed" or audio_dir):
+        raise typer.BadParameter(
+            "goes with one run; neither a leaderboard nor a sweep has clips", param_hint="--audio-dir or --audio"
+        )
     if len(runs) > 1:
         rank(runs, out or Path("runs") / "leaderboard", as_json=as_json)
         return
     if out is not None:
         raise typer.BadParameter("goes with several runs; the report of one is in RUN/report.", param_hint="--out")
     (run,) = runs
-    if (run / SWEEP).is_file():
+    if is_sweep:
         finish_sweep(run, as_json=as_json)
         return
     finish(run, audio=audio_mode(audio), audio_dir=audio_folder(audio_dir), as_json=as_json)
