@@ -8,8 +8,10 @@ all of them. Not handled: loudness (clips are played as they are), and listeners
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -51,13 +53,26 @@ def run_against_run(first: RunResults, second: RunResults) -> list[Pair]:
     return _audible(Pair(request, request.chosen, others[request.id].chosen) for request in shared)
 
 
+def told_apart(pairs: Iterable[Pair], roots: tuple[Path, Path]) -> list[Pair]:
+    """Those whose clips are both there and not the same, byte by byte, in the folders of A's run and of B's.
+
+    Two runs of one voice may choose the same clip, and what cannot be heard cannot be compared.
+    """
+    different = []
+    for pair in pairs:
+        a, b = roots[0] / (pair.a.audio or ""), roots[1] / (pair.b.audio or "")
+        if a.is_file() and b.is_file() and not filecmp.cmp(a, b, shallow=False):
+            different.append(pair)
+    return different
+
+
 def render_blind_test(
     pairs: Sequence[Pair], names: tuple[str, str], shelves: tuple[Shelf, Shelf], *, most: int, seed: int
 ) -> str:
     """The page as text.
 
     Args:
-        pairs: all that differ.
+        pairs: all that differ (`told_apart`).
         names: what A and B are, told at the end.
         shelves: where the clips of A and of B are taken from.
         most: how many pairs are drawn.
@@ -69,7 +84,10 @@ def render_blind_test(
     from markupsafe import Markup
 
     if not pairs:
-        raise DataError(f"No request has two different clips to listen to, for {names[0]} and {names[1]}.")
+        raise DataError(
+            f"No request has two different clips to listen to, for {names[0]} and {names[1]}. "
+            "Clips that are the same, or whose files are gone, do not count."
+        )
     random = np.random.default_rng(seed)
     drawn = [pairs[place] for place in random.permutation(len(pairs))[:most]]
     orders = ["ab" if coin else "ba" for coin in random.integers(0, 2, len(drawn))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from test_cli import FAKE, cli, last_json
@@ -38,3 +39,17 @@ def test_two_runs_are_compared_by_their_choices(tmp_path: Path) -> None:
     assert (tmp_path / "ab.html").is_file()
     assert cli("ab", tmp_path / "run0", tmp_path / "run1", tmp_path / "run0").returncode == 2
     assert "No request has two different clips" in cli("ab", tmp_path / "run0", tmp_path / "run0").stderr
+
+
+def test_clips_that_are_the_same_or_gone_are_no_pairs(tmp_path: Path) -> None:
+    run, again = tmp_path / "run", tmp_path / "again"
+    assert cli("run", *FAKE, "--judge", "fake:2", "--limit", 3, "--n", 4, "--out", run).returncode == 0
+    shutil.copytree(run, again)
+    same = cli("ab", run, again)
+    assert same.returncode == 2 and "No request has two different clips" in " ".join(same.stderr.split())
+    before = last_json(cli("ab", run, "--json"))["eligible"]
+    assert before > 0
+    for clip in (run / "candidates/audio").iterdir():
+        clip.unlink()
+    gone = cli("ab", run)
+    assert gone.returncode == 2 and "whose files are gone" in " ".join(gone.stderr.split())

@@ -147,6 +147,15 @@ def test_doctor_shows_nodes_and_workers_and_what_does_not_fit(tmp_path: Path, ra
     assert "takes 99 CPUs" in " ".join(result.stdout.split())
 
 
+def test_doctor_knows_a_mistyped_stage(tmp_path: Path):
+    file = tmp_path / "resources.yaml"
+    file.write_text("snyth: {actors: 1}\nasr:base: {actors: 1}\n")
+    result = subprocess.run(command("doctor", "--resources", file), capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    said = " ".join(result.stdout.replace("│", "").split())
+    assert "'snyth' is a stage of no run" in said and "'asr:base' is" not in said
+
+
 def test_workers_are_no_use_to_a_serial_run(tmp_path: Path):
     (tmp_path / "resources.yaml").write_text("rest: {actors: 1}\n")
     for flag, value in (("--address", "auto"), ("--resources", str(tmp_path / "resources.yaml"))):

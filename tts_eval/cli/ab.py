@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reports.blind_test import first_against_chosen, render_blind_test, run_against_run
+from reports.blind_test import first_against_chosen, render_blind_test, run_against_run, told_apart
 from reports.formatting import percent
 from reports.page import FOLDER
 from reports.preference import preference
@@ -36,7 +36,8 @@ def ab_command(
     if len(what) > 2:
         raise ConfigError([f"{len(what)} runs are given; expected one, or two to compare, or results of a test."])
     runs = [read_run(path) for path in what]
-    found = run_against_run(runs[0], runs[1]) if len(runs) == 2 else first_against_chosen(runs[0])
+    audible = run_against_run(runs[0], runs[1]) if len(runs) == 2 else first_against_chosen(runs[0])
+    found = told_apart(audible, (what[0], what[-1]))
     names = (runs[0].name, runs[1].name) if len(runs) == 2 else (f"{runs[0].name}, N = 1", f"{runs[0].name}, chosen")
     page = out or what[0] / FOLDER / "ab.html"
     shelves = (Shelf(what[0], "embed", page.parent), Shelf(what[-1], "embed", page.parent))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -10,7 +10,8 @@ from tts_eval.cli.check import Check
 from tts_eval.config import read_yaml
 from tts_eval.errors import ConfigError
 from tts_eval.workers.cluster import Cluster, this_machine
-from tts_eval.workers.resources import Node, Share, group_of, parse_resources, plan
+from tts_eval.workers.resources import REST, Node, Share, group_of, parse_resources, plan
+from verifiers import verifiers
 
 STAGES = ("synth",)
 """Of any run; which verifiers another one has is its own business."""
@@ -26,6 +27,7 @@ def ray_checks(address: str, resources: str) -> Iterator[Check]:
     try:
         nodes = _nodes(address)
         shares = parse_resources(read_yaml(Path(resources))) if resources else {}
+        _require_stages(shares)
         planned = plan(shares, dict.fromkeys([*STAGES, *shares]), nodes)
     except ConfigError as error:
         yield Check("ray workers", False, str(error))
@@ -34,6 +36,14 @@ def ray_checks(address: str, resources: str) -> Iterator[Check]:
         yield Check("ray node", True, f"{node.name}: {node.cpus:g} CPUs, {node.gpus:g} GPUs, {node.memory:.0f} GB")
     for name, share in planned.items():
         yield Check("ray workers", True, _described(name, share, group_of("synth", list(shares))))
+
+
+def _require_stages(names: Iterable[str]) -> None:
+    """Refuse entries that no run could have a stage for: mistyped, they would wait for the run to be found."""
+    known = [*STAGES, REST, *(entry.name for entry in verifiers)]
+    wrong = [name for name in names if name.partition(":")[0] not in known]
+    if wrong:
+        raise ConfigError([f"'{name}' is a stage of no run; expected some of: {', '.join(known)}." for name in wrong])
 
 
 def _nodes(address: str) -> Sequence[Node]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -84,8 +85,9 @@ def _problems(name: str, entry: Mapping[str, Any]) -> list[str]:
         elif key in ("actors", "threads"):
             if type(value) is not int or value < 1:
                 problems.append(f"{name}: {key} is {value!r}; expected a whole number, 1 or more.")
-        elif type(value) not in (int, float) or value < 0 or (key == "timeout" and value == 0):
-            problems.append(f"{name}: {key} is {value!r}; expected a number{' above' if key == 'timeout' else ','} 0.")
+        elif type(value) not in (int, float) or not 0 <= value < math.inf or (key == "timeout" and value == 0):
+            least = "above 0" if key == "timeout" else "that is 0 or more"
+            problems.append(f"{name}: {key} is {value!r}; expected a number {least}.")
         elif key == "gpus" and value > 1 and value != int(value):
             problems.append(f"{name}: gpus is {value}; expected a part of one GPU or a whole number of them.")
     if "actors" not in entry:

@@ -35,6 +35,16 @@ def test_all_mistakes_are_reported_at_once():
     assert "Did you mean 'gpus'?" in text and "actors is missing" in text and "a part of one GPU" in text
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [("gpus", -1, "0 or more"), ("memory", float("inf"), "0 or more"), ("cpus", "x", "0 or more"),
+     ("timeout", 0, "above 0"), ("timeout", float("nan"), "above 0")],
+)  # fmt: skip
+def test_what_is_no_amount_is_refused_with_what_would_be(key, value, expected):
+    with pytest.raises(ConfigError, match=f"asr: {key} is .*; expected a number .*{expected}"):
+        parse_resources({"asr": {"actors": 1, key: value}})
+
+
 def test_an_entry_of_its_own_goes_before_one_of_its_kind():
     assert group_of("asr:base", ["asr", "asr:base"]) == "asr:base"
     assert group_of("asr:tiny.en", ["asr", "asr:base"]) == "asr"
