@@ -7,6 +7,7 @@ are streamed in small pieces and may be asked for in ranges, as audio players do
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
@@ -169,15 +170,15 @@ async def _events(viewer: Viewer, is_closing: Callable[[], bool], seconds_betwee
 
 async def _changes(viewer: Viewer, is_closing: Callable[[], bool], seconds_between: float) -> AsyncIterator[str]:
     """The state of all runs as it is, and again whenever it is another; a comment now and then keeps the line open."""
-    import anyio
+    from starlette.concurrency import run_in_threadpool
 
     said, quiet = "", 0
     while not is_closing():
-        state = await anyio.to_thread.run_sync(lambda: json.dumps([run.as_json() for run in viewer.progress()]))
+        state = await run_in_threadpool(lambda: json.dumps([run.as_json() for run in viewer.progress()]))
         quiet = 0 if state != said else quiet + 1
         if state != said:
             said = state
             yield f"data: {state}\n\n"
         elif quiet % LOOKS_TO_KEEP_ALIVE == 0:
             yield ": still here\n\n"
-        await anyio.sleep(seconds_between)
+        await asyncio.sleep(seconds_between)
