@@ -223,6 +223,16 @@ def test_a_folder_that_nodes_do_not_share_is_refused(tmp_path: Path, resources, 
     assert not list((tmp_path / "run").glob(".probe-*"))
 
 
+def test_nodes_that_cannot_be_asked_are_refused_with_advice(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "_sees", lambda path, text: {}["no tts_eval here"])
+    with (
+        Cluster() as cluster,
+        pytest.raises(ConfigError, match=r"Not every node.*no tts_eval here.*same tts-eval"),
+    ):
+        cluster.require_shared(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_second_process_is_refused(tmp_path: Path, resources):
     with RunStore.create(tmp_path / "run"), pytest.raises(RunLockedError):
         run(replace(CONFIG, executor="ray", resources=resources(**ONE)), tmp_path / "run")

@@ -20,6 +20,8 @@ from tts_eval.workers.resources import Node
 
 ANSWER_SECONDS = 10.0
 """How long an address may take to answer."""
+NODE_SECONDS = 120.0
+"""How long a node may take to start a process and look at a file."""
 STORE_BYTES = 200_000_000
 """Ray's object store on this machine. Rows and requests pass through it, never audio."""
 GIGABYTE = 1e9
@@ -99,7 +101,8 @@ class Cluster:
         """That every node sees `folder` under the same path, by a file that is put there for the occasion.
 
         Raises:
-            ConfigError: some do not; all of them.
+            ConfigError: some do not, all of them; or some do not answer.
+            StoreError: it cannot be written from here.
         """
         probe = folder / f".probe-{uuid.uuid4().hex}"
         try:
@@ -129,7 +132,16 @@ class Cluster:
             )
             for node in alive
         ]
-        seen = self._ray.get(answers)
+        try:
+            seen = self._ray.get(answers, timeout=NODE_SECONDS)
+        except self._ray.exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise ConfigError(
+                [
+                    f"Not every node could be asked whether it has {probe.parent} ({reason}). See that all of them are "
+                    "alive ('ray status') and have the same tts-eval."
+                ]
+            ) from error
         return [str(node["NodeManagerAddress"]) for node, sees in zip(alive, seen, strict=True) if not sees]
 
 
