@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from tts_eval import ground_truth
@@ -122,14 +123,17 @@ class StoredSynthesizer:
             return None
 
     def _keep(self, batch: Sequence[tuple[str, Job]], candidates: Sequence[Candidate]) -> list[tuple[Candidate, Row]]:
-        kept, files = [], {}
+        kept, clips = [], {}
         for (key, job), candidate in zip(batch, candidates, strict=True):
             usable, audio = _usable(candidate), ""
             if usable.clip is not None:
                 audio = f"candidates/audio/{audio_name(job, key)}"
-                files[self._store.folder / audio] = encode_audio(usable.clip, "FLAC")
+                clips[self._store.folder / audio] = usable.clip
             kept.append((usable, candidate_row(key, job.request.id, self, usable, audio)))
-        write_together(files)
+        # In a thread: libsndfile calls back into Python, and an interrupt there would be printed and forgotten.
+        with ThreadPoolExecutor(1) as encoder:
+            contents = list(encoder.map(lambda clip: encode_audio(clip, "FLAC"), clips.values()))
+        write_together(dict(zip(clips, contents, strict=True)))
         return kept
 
 

@@ -131,7 +131,7 @@ def test_the_report_is_sound_latex(folder: Path) -> None:
     assert r"\input{tables}" in document and r"\input{/etc" not in document + tables
     assert tables.count(r"\begin{table}") >= 6 and "whisper-tiny.en 1a5afae06a4d" in tables
     shown = re.findall(r"\\includegraphics\[[^]]*\]\{(.*?)\}", document)
-    assert shown == ["best_at_k.pdf", "promise.pdf", "scaling.pdf"]
+    assert shown == ["best_at_k.pdf", "distribution.pdf", "promise.pdf", "scaling.pdf"]
 
 
 def test_structure_problems_are_seen() -> None:
