@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections import Counter
 from pathlib import Path
 
+from reports.live import is_going
 from reports.results import RunResults
 from reports.shelf import Shelf
 from tts_eval import __version__
@@ -18,27 +17,10 @@ def banners(results: RunResults, shelf: Shelf, run_dir: Path) -> list[str]:
     return [*_unfinished(results, run_dir), *_unjudged(results), *_versions(results), *shelf.remarks]
 
 
-def is_being_written(run_dir: Path) -> bool:
-    """Whether a process is at work in the folder now."""
-    try:
-        descriptor = os.open(run_dir / ".lock", os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # a file system without locks
-        return False
-    finally:
-        os.close(descriptor)
-    return False
-
-
 def _unfinished(results: RunResults, run_dir: Path) -> list[str]:
     candidates = [candidate for request in results.requests for candidate in request.candidates]
     missing = sum(one.failure is not None and one.failure.kind is FailureKind.MISSING for one in candidates)
-    if is_being_written(run_dir):
+    if is_going(run_dir):
         there = f"{len(candidates) - missing} of {len(candidates)} candidates are there"
         return [
             f"This run is still going: {there}; the others count as worst. Make the report again when it has ended."

@@ -264,3 +264,18 @@ def test_where_clips_go_is_no_question_of_a_leaderboard_or_a_sweep(
     result = CliRunner().invoke(app, ["report", *([str(tmp_path)] if is_sweep else ["a", "b"]), *option])
     assert result.exit_code == 2
     assert "goes with one run" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--audio-dir", "."], "expected a name"), (["--audio-dir", "../clips"], "expected a name"),
+        (["--audio-dir", "/clips"], "expected a name"), (["--audio-dir", "clips", "--audio", "none"], "one of them"),
+        (["--audio", "loud"], "not one of"),
+    ],
+)  # fmt: skip
+def test_clips_of_one_run_have_one_place_beside_its_page(tmp_path: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, ["report", str(tmp_path), *options], env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert not list(tmp_path.iterdir())

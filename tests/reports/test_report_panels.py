@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from results_factory import METRICS, make_results
 
-from reports.banners import banners, is_being_written
+from reports.banners import banners
 from reports.distribution_figure import distribution_csv, distributions, distributions_svg, save_distributions
+from reports.live import is_going
 from reports.provenance_tables import provenance_tables
 from reports.results import RunResults
 from reports.shelf import AudioMode, Shelf
@@ -52,10 +53,10 @@ def test_half_a_run_and_one_that_still_goes_are_told_apart(tmp_path: Path) -> No
     assert said(results, tmp_path)[0].startswith("Half a run: 3 of 6 candidates are missing and count as worst.")
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert is_being_written(tmp_path)
+        assert is_going(tmp_path)
         (first, *_) = said(results, tmp_path)
         assert first.startswith("This run is still going: 3 of 6 candidates are there")
-    assert not is_being_written(tmp_path)
+    assert not is_going(tmp_path)
 
 
 def test_a_judge_that_has_not_heard_everything_is_named(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ def report_command(
         return
     if out is not None:
         raise typer.BadParameter("goes with several runs; the report of one is in RUN/report.", param_hint="--out")
+    if audio_dir and audio != "embed":
+        raise typer.BadParameter(
+            "puts every clip beside the page, --audio says otherwise; give one of them", param_hint="--audio-dir"
+        )
     (run,) = runs
     if is_sweep:
         finish_sweep(run, as_json=as_json)
@@ -79,7 +83,7 @@ def audio_mode(text: str) -> Literal["embed", "link", "none"]:
 def audio_folder(text: str) -> str:
     """The value of --audio-dir: a folder that moves with the page."""
     path = Path(text)
-    if path.is_absolute() or ".." in path.parts:
+    if text and (path.is_absolute() or ".." in path.parts or not path.name):
         raise typer.BadParameter(
             f"{text!r} is not inside the report's folder; expected a name", param_hint="--audio-dir"
         )
