@@ -21,7 +21,8 @@ class Patience:
 
     def __enter__(self) -> Patience:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+            # None is a handler that is not Python's, which Python cannot put back.
+            self._before = signal.signal(signal.SIGINT, self._interrupt) or signal.default_int_handler
         return self
 
     def __exit__(
