@@ -113,7 +113,7 @@ def balanced(loads: Mapping[str, float], devices: int) -> dict[str, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outlook:
+class ScaledPlan:
     """What a number of devices comes to, with one worker on each."""
 
     devices: int
@@ -132,9 +132,9 @@ class Outlook:
         }
 
 
-def outlooks(
+def scaled_plans(
     runs: Sequence[Sequence[Piece]], devices: Sequence[int], overhead: Overhead | None = None
-) -> list[Outlook]:
+) -> list[ScaledPlan]:
     """What each of these numbers of devices comes to.
 
     Raises:
@@ -153,7 +153,7 @@ def outlooks(
         workers = balanced(work, count)
         divided = alike if REST in workers else simulate(runs, workers, overhead)
         efficiency = one / count / alike.wall_seconds if alike.wall_seconds else 1.0
-        result.append(Outlook(devices=count, alike=alike, divided=divided, efficiency=efficiency))
+        result.append(ScaledPlan(devices=count, alike=alike, divided=divided, efficiency=efficiency))
     return result
 
 

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from benchmarks.cluster_plan import DRIVER, Overhead, balanced, outlooks, simulate, stage_loads
+from benchmarks.cluster_plan import DRIVER, Overhead, balanced, scaled_plans, simulate, stage_loads
 from benchmarks.pieces import Piece
 from tts_eval.errors import ConfigError
 
@@ -106,8 +106,8 @@ def test_loads_are_counted_with_what_comes_along():
     )
 
 
-def test_outlooks_compare_alike_with_divided():
-    one, few, many = outlooks([[PIECE] * 3000], [1, 2, 7], NOTHING)
+def test_scaled_plans_compare_alike_with_divided():
+    one, few, many = scaled_plans([[PIECE] * 3000], [1, 2, 7], NOTHING)
     assert one.efficiency == 1.0
     assert few.divided == few.alike
     assert many.divided.workers == {"synth": 4, "asr:tiny": 2, "speaker": 1}
@@ -119,4 +119,4 @@ def test_outlooks_compare_alike_with_divided():
 @pytest.mark.parametrize("devices", [[], [0], [1, 20_000]])
 def test_numbers_of_devices_that_cannot_be(devices):
     with pytest.raises(ConfigError, match="expected numbers from 1 to 10,000"):
-        outlooks([[PIECE]], devices)
+        scaled_plans([[PIECE]], devices)

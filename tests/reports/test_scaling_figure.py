@@ -9,25 +9,19 @@ from pathlib import Path
 
 import pytest
 from results_factory import make_results
+from test_replication import TABLE as PUBLISHED
 
 from reports.figure_style import FORMATS, STYLE, csv_text, plain_ticks, write_figure
 from reports.page import write_report
-from reports.replication import Published, PublishedMetric, PublishedRow
+from reports.replication import Published, PublishedRow
 from reports.results import RunResults
 from reports.scaling_figure import save_scaling, scaling_csv, scaling_rows, scaling_svg
 from reports.search_cost import CostOfK, cost_of_k, search_cost
 from reports.summary import summarise
 
 N = 4
-TABLE = Published(
-    title="A benchmark",
-    suite="demo-sentences@1",
-    n="1234",
-    protocol="As it was.",
-    metrics=(
-        PublishedMetric(title="WER %", metric="wer", protocol="whisper-norm@1", judge="^whisper-tiny"),
-        PublishedMetric(title="SIM", metric="similarity", protocol="ge2e@1", judge=""),
-    ),
+TABLE = replace(
+    PUBLISHED,
     rows=(
         PublishedRow(system="Human", source="A paper", values=("2.14", "0.7")),
         PublishedRow(system="Best", source="B paper", values=("0.99", "")),

@@ -12,8 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cluster_plan import Outlook as ScaledPlan
-from benchmarks.cluster_plan import Overhead, outlooks
+from benchmarks.cluster_plan import Overhead, ScaledPlan, scaled_plans
 from benchmarks.grid import parse_grid
 from benchmarks.plan import CellPlan, Plan, plan_sweep
 from reports.detectable import POWER
@@ -21,7 +20,7 @@ from reports.formatting import difference_text
 from reports.outlook import Outlook, outlook_of
 from reports.read_run import read_run
 from tts_eval.cli.durations import duration_text
-from tts_eval.cli.outlooks import show_outlooks
+from tts_eval.cli.scaled_plans import show_scaled_plans
 from tts_eval.cli.sweep import default_folder
 from tts_eval.config import read_yaml
 from tts_eval.errors import ConfigError
@@ -47,7 +46,7 @@ def plan_command(
     for line in [*_lines(plan), *_outlook_lines(plan, outlook)]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if scaled:
-        show_outlooks(scaled, console, plan.loading_seconds)
+        show_scaled_plans(scaled, console, plan.loading_seconds)
     if as_json:
         detectable = {one.judged.key: one.detectable for one in outlook}
         record = plan.as_json() | {"detectable": detectable, "nodes": [one.as_json() for one in scaled]}
@@ -62,7 +61,7 @@ def _scaled(plan: Plan, nodes: str) -> list[ScaledPlan]:
     if not plan.like:
         raise ConfigError(["Nothing says how long a sample takes, so not how long many would: add --like RUN."])
     overhead = Overhead(loading=plan.loading_seconds or 0.0)
-    return outlooks([run.pieces for run in plan.runs], [int(text) for text in counts], overhead)
+    return scaled_plans([run.pieces for run in plan.runs], [int(text) for text in counts], overhead)
 
 
 def _table(plan: Plan) -> Table:

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cluster_plan import DRIVER, Outlook, Prediction
+from benchmarks.cluster_plan import DRIVER, Prediction, ScaledPlan
 from tts_eval.cli.durations import duration_text
 from tts_eval.workers.resources import REST
 
@@ -18,13 +18,13 @@ NOTE = (
 )
 
 
-def show_outlooks(outlooks: Sequence[Outlook], console: Console, loading: float | None) -> None:
+def show_scaled_plans(plans: Sequence[ScaledPlan], console: Console, loading: float | None) -> None:
     """Print one row per number of devices, and what was measured of loading models: seconds of a worker."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("devices", "alike", "efficiency", "workers busy", "driver busy", "divided"):
         table.add_column(title, justify="right")
     table.add_column("--resources, and how busy they are", overflow="fold")
-    for one in outlooks:
+    for one in plans:
         alike, divided = one.alike, one.divided
         shares = (f"{share:.0%}" for share in (one.efficiency, alike.busy[REST], alike.busy[DRIVER]))
         is_same = REST in divided.workers
@@ -39,7 +39,7 @@ def show_outlooks(outlooks: Sequence[Outlook], console: Console, loading: float 
     loaded = (
         f"With {duration_text(loading)} of a worker's getting ready, as measured; Ray's own start is not counted."
         if loading is not None
-        else "Loading models is not counted: the run that was measured had no workers (--executor ray)."
+        else "Loading models is not counted: a run with workers (--executor ray) would have measured it."
     )
     for line in (NOTE, loaded):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
