@@ -202,7 +202,7 @@ def test_rejected_clips_are_made_when_somebody_looks(opened: Opened) -> None:
     before = request.locator(".clip").count()
     request.locator("summary").click()
     request.locator("details .clip").first.wait_for()
-    assert request.locator("details .clip").count() == N + 2 - before
+    expect(request.locator("details .clip")).to_have_count(N + 2 - before)
     again = request.locator("details .command").first.inner_text()
     assert again.startswith("tts-eval again ") and "--index" in again
 
@@ -239,8 +239,9 @@ def test_hostile_text_is_text(browser: Browser, tmp_path: Path) -> None:
         one = Opened(browser, write_page(hostile, tmp_path, audio))
         page = one.page
         assert page.locator("#requests .request").count() == len(HOSTILE)
-        for folded in page.locator("details.rejected > summary").all():
-            folded.click()
+        for folded in page.locator("details.rejected").all():
+            folded.locator("> summary").click()
+            folded.locator(".clip").first.wait_for()
         texts = page.locator("#requests .text").all_text_contents()
         assert sorted(texts) == sorted(HOSTILE)
         assert page.title().startswith(HOSTILE[0])
@@ -269,8 +270,8 @@ def test_a_guided_search_shows_its_tree_and_plays_the_chosen_line(browser: Brows
     page = one.page
     page.get_by_text("The search: who was kept").last.click()
     tree = page.locator("details.search").last
-    assert tree.locator("circle").count() == len(TRACE) and tree.locator("path").count() == 4
-    assert (tree.locator("circle.dropped").count(), tree.locator("circle.way").count()) == (2, 3)
+    for shape, number in (("circle", len(TRACE)), ("path", 4), ("circle.dropped", 2), ("circle.way", 3)):
+        expect(tree.locator(shape)).to_have_count(number)
     cells = [row.split("\t")[:5] for row in tree.locator("tbody tr").all_inner_texts()]
     assert cells == [["1", "3", "1", "0.3", "0.1 s"], ["2", "3", "1", "0.5", "0.2 s"], ["3", "1", "0", "0.9", "0.4 s"]]
     tree.get_by_role("button", name="Play what was said up to decision 2").click()
