@@ -2,7 +2,7 @@
 
 A batch is made and judged exactly as the run itself would, by `StoredSynthesizer` and `StoredVerifier`; what they
 would store goes back as rows. Audio does not travel: who makes it writes it into the run folder, and who judges
-it reads it there.
+it reads it there, unless it is what this worker has just made itself.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.recent import RecentClips
 from benchmarks.searches import asked_by, remembering, search_and_store, unheard
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
 from search.selection import Rule
 from search.strategy import load_strategy
-from tts_eval.audio import read_audio
 from tts_eval.config import sampling_of
 from tts_eval.errors import AudioError
 from tts_eval.ground_truth import ground_truth_items
@@ -93,6 +93,7 @@ class Stage:
     def __init__(self) -> None:
         self._synthesizers: dict[str, Synthesizer] = {}
         self._verifiers: dict[str, Verifier] = {}
+        self._clips = RecentClips()
 
     def load_synthesizer(self, specs: Sequence[str]) -> list[KnownSynthesizer]:
         """Load what is not there yet; returns what each says of itself."""
@@ -123,7 +124,10 @@ class Stage:
     def generate(self, jobs: Sequence[Job], spec: str, folder: str) -> list[Made]:
         """One candidate per job, its audio in the run folder."""
         memory = Memory(Path(folder))
-        remembering(self._synthesizers[spec], memory, batch=len(jobs)).generate(jobs)
+        made = remembering(self._synthesizers[spec], memory, batch=len(jobs)).generate(jobs)
+        for candidate, row in zip(made, memory.candidates.values(), strict=True):
+            if candidate.clip is not None:
+                self._clips.keep(memory.folder / row["audio"], candidate.clip)
         return [Made([row], []) for row in memory.candidates.values()]
 
     def judge(self, items: Sequence[tuple[Request, Row]], specs: Sequence[str], folder: str) -> list[Made | None]:
@@ -131,7 +135,7 @@ class Stage:
         heard: dict[int, Item] = {}
         for position, (request, row) in enumerate(items):
             try:
-                candidate = candidate_from_row(row, read_audio(Path(folder) / row["audio"]))
+                candidate = candidate_from_row(row, self._clips.read(Path(folder) / row["audio"]))
             except AudioError as error:
                 logger.warning("%s; the candidate is made again", error)
                 continue

@@ -133,14 +133,14 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
         middle = 0.0 if limits.min else (limits.max + 1) / 2  # unsigned audio is centred on its middle
         array = (array - middle) / (middle or -float(limits.min))
     if array.ndim == 2:
-        array = array.mean(axis=1)
+        array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1)
     return np.array(array, dtype=np.float32)
 
 
 def to_pcm16(samples: np.ndarray) -> np.ndarray:
     """Int16 samples, rounded to nearest and clipped at full scale; NaN becomes 0."""
     scaled = np.clip(samples, -1.0, 1.0)
-    np.nan_to_num(scaled, copy=False)
+    scaled[np.isnan(scaled)] = 0.0
     scaled *= 32768.0  # a power of two: exact in any precision
     whole: np.ndarray = np.minimum(np.rint(scaled), 32767).astype(np.int16)
     return whole
