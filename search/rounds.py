@@ -20,8 +20,10 @@ from tts_eval.execution import batched
 from tts_eval.seeds import candidate_seed
 from tts_eval.types import Candidate, Cost, Item, Job, Request, Sampling, Score, Synthesizer, Verifier
 
-POOLS_AT_ONCE = 64
-"""Candidates that are generated and judged together; bounds memory, and lets verifiers batch across requests."""
+CANDIDATES_AT_ONCE = 64
+"""Candidates that are generated and judged together; bounds memory, and lets models batch across requests."""
+USUAL_POOL = 8
+"""Candidates that a request gets where a budget or the scores decide, whatever it may get at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -59,9 +61,11 @@ class RoundSearch:
         self, requests: Sequence[Request], synthesizer: Synthesizer, verifier: Verifier, budget: Budget
     ) -> Iterator[SearchResult]:
         """One result per request, in order."""
-        for chunk in batched(requests, max(POOLS_AT_ONCE // budget.candidates, 1)):
+        is_open = self.looks_at_scores or budget.is_limited
+        size = min(budget.candidates, USUAL_POOL) if is_open else budget.candidates
+        judges_each_round = self.looks_at_scores or budget.seconds < float("inf")
+        for chunk in batched(requests, max(CANDIDATES_AT_ONCE // size, 1)):
             pools = [Pool(request) for request in chunk]
-            judges_each_round = self.looks_at_scores or budget.seconds < float("inf")
             while grown := self._grow(pools, synthesizer, budget):
                 if judges_each_round:
                     _judge(grown, verifier)

@@ -5,7 +5,7 @@ import pytest
 from search.best_of_n import BestOfN
 from search.budget import Budget
 from search.outcome import OutcomeVerifier
-from search.rounds import POOLS_AT_ONCE
+from search.rounds import CANDIDATES_AT_ONCE
 from search.rule_text import parse_rule
 from tts_eval.errors import ConfigError
 from tts_eval.synthesizers.fake import FakeSynthesizer
@@ -63,7 +63,7 @@ def test_one_call_per_chunk_serves_many_requests():
 
         def generate(self, jobs):
             self.calls += 1
-            assert len(jobs) <= POOLS_AT_ONCE
+            assert len(jobs) <= CANDIDATES_AT_ONCE
             return super().generate(jobs)
 
     many = [Request(id=f"r{i}", text="one") for i in range(32)]
@@ -73,8 +73,8 @@ def test_one_call_per_chunk_serves_many_requests():
 
 
 def test_a_pool_larger_than_a_chunk_stays_whole():
-    (result,) = search(REQUESTS[:1], n=POOLS_AT_ONCE + 1)
-    assert len(result.candidates) == POOLS_AT_ONCE + 1
+    (result,) = search(REQUESTS[:1], n=CANDIDATES_AT_ONCE + 1)
+    assert len(result.candidates) == CANDIDATES_AT_ONCE + 1
 
 
 def test_a_silent_candidate_is_never_chosen_over_speech_and_a_failed_request_still_gives_a_result():

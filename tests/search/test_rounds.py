@@ -52,6 +52,15 @@ def test_rounds_serve_all_requests_that_are_still_open():
     assert sum(r.cost.verifier_seconds for r in results) == 0.25 * sum(len(items) for items in verifier.heard)
 
 
+@pytest.mark.parametrize("strategy", [BestOfN(sampling=SAMPLING), Rejection(sampling=SAMPLING, threshold=9.0)])
+def test_requests_share_rounds_where_a_budget_decides(strategy):
+    """Of 64 candidates 50 tokens pay for four of 12; with so little left, rounds give each request one."""
+    synthesizer = Planted()
+    results = hunt(strategy, synthesizer=synthesizer, n=64, tokens=50)
+    assert len(results) > 1 and all(len(result.candidates) == 4 for result in results)
+    assert synthesizer.begun == [len(results)] * 4
+
+
 def test_the_expected_gain_is_that_of_the_normal_distribution():
     scores = [0.1, 0.4, 0.35, 0.2]
     spread = np.std(scores, ddof=1) * math.sqrt(5 / 4)
