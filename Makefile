@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/tts-eval run --suite mini --synth llasa-nano --n 8 --out runs/demo-llasa-nano
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .

@@ -38,7 +38,9 @@ class SpeechT5Voice:
         try:
             import sentencepiece  # noqa: F401
         except ImportError as error:
-            raise MissingDependencyError("sentencepiece", "The tokenizer of SpeechT5", "sentencepiece") from error
+            raise MissingDependencyError(
+                "sentencepiece", "The tokenizer of SpeechT5", "tts-eval-harness[transformers]"
+            ) from error
         from transformers import SpeechT5ForTextToSpeech, SpeechT5HifiGan, SpeechT5Tokenizer
 
         self._tokenizer: Any = SpeechT5Tokenizer.from_pretrained(folder)
