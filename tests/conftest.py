@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def data() -> Path:
     if not DATA.is_dir():
         pytest.skip("no real speech at hand: set TTS_EVAL_TEST_DATA to a folder with LibriSpeech/")
     return DATA.resolve()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_no_lazy_modules() -> Iterator[None]:
+    """SpeechBrain leaves modules that are imported once they are looked at, and fail; Hypothesis looks at all."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if type(module).__module__ == "speechbrain.utils.importutils":
+            del sys.modules[name]
 
 
 @pytest.fixture
