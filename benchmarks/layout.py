@@ -8,16 +8,15 @@ corpus as one.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from tts_eval.errors import ConfigError, DataError
+from tts_eval.language import HAN
 from tts_eval.types import Request
 
 NAMED = 10
 """Problems that are named one by one."""
-_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 def raise_problems(what: str, problems: Sequence[str]) -> None:
@@ -129,7 +128,7 @@ def decode(content: bytes) -> str:
     except UnicodeDecodeError:
         return content.decode("cp1252", errors="replace")
     latin = sum(mark.isascii() and mark.isalpha() for mark in chinese)
-    characters = len(_HAN.findall(chinese))
+    characters = len(HAN.findall(chinese))
     return chinese if characters == 0 or characters > latin / 4 else content.decode("cp1252", errors="replace")
 
 
@@ -141,7 +140,7 @@ def lines_of(text: str) -> list[str]:
 def wrong_language(requests: Sequence[Request], language: str, advice: str) -> list[str]:
     """One problem where most texts are not in the language's script (Chinese characters or none), else none."""
     is_chinese = language == "zh"
-    others = [request for request in requests if bool(_HAN.search(request.text)) != is_chinese]
+    others = [request for request in requests if bool(HAN.search(request.text)) != is_chinese]
     if len(others) * 2 <= len(requests):
         return []
     example = others[0]

@@ -4,8 +4,8 @@
     id[.wav] | target text [ | prompt wav ]
 
 `list:FILE`, or `list` with --data-dir for the folder that holds meta.lst. Wavs are looked for beside
-the list and may not leave its folder. The suite's name ends in a digest of the list, so that a run cannot go
-on with another list of the same name.
+the list and may not leave its folder. The characters of a text tell its language. The suite's name ends in
+a digest of the list, so that a run cannot go on with another list of the same name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from benchmarks.layout import inside, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.audio import AUDIO_SUFFIXES
 from tts_eval.errors import ConfigError, DataError
+from tts_eval.language import language_of
 from tts_eval.types import Prompt, Request
 
 COLUMNS = "id|prompt text|prompt wav|target text[|ground-truth wav], or id|target text[|prompt wav]"
@@ -46,7 +47,7 @@ def _has_voice(request: Request) -> bool:
     return request.prompt is not None or request.ground_truth is not None
 
 
-def read_meta_list(path: Path, problems: list[str], language: str = "en") -> tuple[Request, ...]:
+def read_meta_list(path: Path, problems: list[str], language: str = "") -> tuple[Request, ...]:
     """The rows of a list as requests; what is wrong with the others joins `problems`.
 
     Raises:
@@ -100,7 +101,7 @@ def _parse(line: str, folder: Path, where: str, language: str) -> Request:
     return Request(
         id=name,
         text=text,
-        language=language,
+        language=language or language_of(text),
         prompt=prompt,
         ground_truth=inside(folder, ground_truth, where) if ground_truth else None,
         # Requests with one prompt share its voice.

@@ -3,7 +3,8 @@
     table:corpus.csv,text=sentence,prompt=path,prompt_text=transcript
 
 Keys are what a request has (`KEYS`), values are the table's columns; a column that bears a key's name needs no
-mapping, and `text` is the only one that must be there. Without `id` rows are numbered from 1. The file lies in
+mapping, and `text` is the only one that must be there. Without `id` rows are numbered from 1, without `language` a
+text's characters tell it. The file lies in
 --data-dir, where one is given; its paths are looked for beside it and may not leave its folder. The suite's name
 ends in a digest of the table and the mapping.
 
@@ -27,6 +28,7 @@ from benchmarks.suite import Suite
 from tts_eval.emotions import emotion_name
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.key_values import parse_key_values
+from tts_eval.language import language_of
 from tts_eval.types import Prompt, Request
 
 KEYS = ("id", "text", "language", "prompt", "prompt_text", "style", "ground_truth", "group", "speaker", "emotion")
@@ -145,7 +147,7 @@ def _request(values: Mapping[str, str], folder: Path, number: int, where: str) -
     return Request(
         id=name,
         text=text,
-        language=values.get("language") or "en",
+        language=values.get("language") or language_of(text),
         prompt=None if prompt == Prompt() else prompt,
         ground_truth=audio["ground_truth"],
         group=values.get("group", ""),

@@ -374,8 +374,10 @@ def test_synth_hands_language_and_prompt_to_the_search(tmp_path: Path, monkeypat
     write_audio(tmp_path / "voice.wav", Clip(np.full(800, 0.25, dtype=np.float32), 8000))
     with pytest.raises(KeyboardInterrupt):
         synth.synth_command("hallo", language="de", prompt=tmp_path / "voice.wav", prompt_text="so klingt es")
-    (request,) = asked
-    assert (request.text, request.language) == ("hallo", "de")
+    with pytest.raises(KeyboardInterrupt):
+        synth.synth_command("今天", prompt=None)
+    request, told = asked
+    assert (request.text, request.language, told.language) == ("hallo", "de", "zh")
     assert request.prompt.transcript == "so klingt es"
     assert request.prompt.audio.samples[0] == pytest.approx(0.25, abs=1e-4)
 

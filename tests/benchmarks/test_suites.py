@@ -88,6 +88,11 @@ def test_a_list_with_and_without_ground_truth(tmp_path: Path):
         assert first.ground_truth is None
 
 
+def test_the_characters_of_a_list_tell_its_languages(tmp_path: Path):
+    path = write_list(tmp_path, "a|say this", "b|今天天气不错")
+    assert [request.language for request in load_suite(f"list:{path}").requests] == ["en", "zh"]
+
+
 def test_the_short_forms_of_a_list(tmp_path: Path):
     path = write_list(tmp_path, "a|say this", "b.wav|say that|p/b.wav")
     first, second = load_suite(f"list:{path}").requests

@@ -54,11 +54,14 @@ def test_a_table_of_any_kind(tmp_path: Path, kind):
 
 
 def test_columns_that_bear_their_names_need_no_mapping(tmp_path: Path):
-    rows = [{"text": "one", "language": "zh", "ground_truth": "p/1.wav", "style": "calm"}, {"text": 2, "style": None}]
+    rows = [
+        {"text": "one", "language": "zh", "ground_truth": "p/1.wav", "style": "calm"},
+        {"text": "今天", "style": None},
+    ]
     path = tmp_path / write_table(tmp_path, "jsonl", rows)
     suite = load_suite(f"table:{path}")
     first, second = suite.requests
-    assert [(r.id, r.text, r.language) for r in suite.requests] == [("1", "one", "zh"), ("2", "2", "en")]
+    assert [(r.id, r.text, r.language) for r in suite.requests] == [("1", "one", "zh"), ("2", "今天", "zh")]
     assert (first.ground_truth, first.prompt.style) == (tmp_path / "p/1.wav", "calm")
     assert second.prompt is None
     assert suite.judges == ("asr:base", "quality")

@@ -19,6 +19,7 @@ from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
 from tts_eval.files import write_atomically
+from tts_eval.language import language_of
 from tts_eval.limits import limit_notes
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.types import Candidate, FailureKind, FinishReason, Prompt, Request, Score
@@ -48,7 +49,7 @@ def synth_command(
     ] = DEFAULTS.repetition_penalty,
     max_seconds: Annotated[float, typer.Option(help="Longest candidate.")] = DEFAULTS.max_seconds,
     seed: Annotated[int, typer.Option(help="All randomness follows from it.")] = DEFAULTS.seed,
-    language: Annotated[str, typer.Option(help="Language of the text.")] = "en",
+    language: Annotated[str, typer.Option(help="Language of the text; default: by its script, en for Latin.")] = "",
     prompt: Annotated[Path | None, typer.Option(help="Reference audio, for voices that clone.")] = None,
     prompt_text: Annotated[str | None, typer.Option(help="What the reference audio says.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
@@ -83,7 +84,9 @@ def synth_command(
     )
     audio = read_audio(prompt) if prompt else None  # now, not when the first voice or judge wants it
     reference = Prompt(audio=audio, transcript=prompt_text) if prompt or prompt_text else None
-    result = search_one(config, Request(id="synth", text=text, language=language, prompt=reference))
+    result = search_one(
+        config, Request(id="synth", text=text, language=language or language_of(text), prompt=reference)
+    )
     clip = result.chosen.clip
     if clip is None:
         failure = result.chosen.failure
