@@ -17,7 +17,7 @@ from reports.results import JudgedMetric
 from reports.scale_table import ScaleRow, scale_rows
 from reports.statistics import Estimate
 from reports.summary import MetricSummary, Summary
-from reports.tables import SELECTED_ON, Cell, Column, Table, escape_markdown, to_markdown
+from reports.tables import SELECTED_ON, Cell, Column, Table, to_markdown
 
 HEADING = """# Replication
 
@@ -26,6 +26,8 @@ is the length of its list. Rows of this installation have a 95 % interval and n 
 published rows where requests, text protocol and judge are the same. An empty cell was not reported or not
 measured; 'selected on': the judge took part in the choice, so the number flatters.
 Do not compare below about 0.3 points of WER across papers: the same model's published numbers differ by more."""
+
+OTHERWISE = "No published row was measured like this: other requests, a part of them, another judge or protocol."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +106,10 @@ def replication_page(published: Sequence[Published], summaries: Sequence[Summary
     """The page, in Markdown."""
     shown: set[tuple[int, str]] = set()
     tables = [_beside(table, summaries, shown) for table in published]
-    others = _others(summaries, shown)
-    return "\n\n".join([HEADING, *map(to_markdown, tables), *([to_markdown(others)] if others else [])]) + "\n"
+    for place, summary in enumerate(summaries):
+        if others := [metric for metric in summary.metrics if (place, metric.judged.key) not in shown]:
+            tables.append(_others(summary, others))
+    return "\n\n".join([HEADING, *map(to_markdown, tables)]) + "\n"
 
 
 def _beside(table: Published, summaries: Sequence[Summary], shown: set[tuple[int, str]]) -> Table:
@@ -129,7 +133,7 @@ def _beside(table: Published, summaries: Sequence[Summary], shown: set[tuple[int
         shown |= {(place, one.judged.key) for one in fitting if one}
         if any(fitting):
             rows += list(_ours(summary, fitting))
-    return Table(table.title, columns, tuple(rows), (escape_markdown(" ".join(table.protocol.split())),))
+    return Table(table.title, columns, tuple(rows), (" ".join(table.protocol.split()),))
 
 
 def _ours(summary: Summary, fitting: Sequence[MetricSummary | None]) -> Iterator[tuple[Cell, ...]]:
@@ -146,31 +150,23 @@ def _maker(summary: Summary, row: ScaleRow) -> str:
     return f"{summary.synthesizer}; {summary.strategy}" if row.is_made else row.detail
 
 
-def _others(summaries: Sequence[Summary], shown: set[tuple[int, str]]) -> Table | None:
+def _others(summary: Summary, metrics: Sequence[MetricSummary]) -> Table:
+    """One run's metrics that no published table has: a row per metric and judge, a column per row of the scale."""
+    scale = scale_rows(summary, metrics)
     rows = []
-    for place, summary in enumerate(summaries):
-        for metric in summary.metrics:
-            if (place, metric.judged.key) in shown:
-                continue
-            for row in scale_rows(summary, [metric]):
-                (estimate,) = row.estimates
-                counted = f"{estimate.n}/{estimate.n_expected}" if estimate else ""
-                rows.append((
-                    Cell(f"{summary.run}: {row.label}", _maker(summary, row)),
-                    Cell(summary.suite),
-                    Cell(metric.judged.metric.name),
-                    Cell(metric.judged.metric.protocol or "no protocol", metric.judged.judge),
-                    _value(estimate, metric, row),
-                    Cell(counted),
-                ))  # fmt: skip
-    if not rows:
-        return None
-    columns = (
-        Column("Run"), Column("Suite"), Column("Metric"), Column("Protocol, judge"), Column("Value", numeric=True),
-        Column("n", numeric=True),
-    )  # fmt: skip
-    notes = ("No published row was measured like this: other requests, a part of them, another judge or protocol.",)
-    return Table("Measured here in other ways", columns, tuple(rows), notes)
+    for place, metric in enumerate(metrics):
+        estimates = [row.estimates[place] for row in scale]
+        counts = dict.fromkeys(f"{one.n}/{one.n_expected}" for one in estimates if one)
+        protocol = metric.judged.metric.protocol or "no protocol"
+        rows.append((
+            Cell(metric.judged.metric.name, f"{protocol}\n{metric.judged.judge}"),
+            *(_value(estimate, metric, row) for estimate, row in zip(estimates, scale, strict=True)),
+            Cell(", ".join(counts)),
+        ))  # fmt: skip
+    columns = (Column("Metric"), *(Column(row.label, numeric=True) for row in scale), Column("n", numeric=True))
+    resynthesis = f" Codec: {summary.codec}." if summary.codec else ""
+    made = f"{summary.suite}; {summary.synthesizer}; {summary.strategy}.{resynthesis}"
+    return Table(f"Measured here in other ways: {summary.run}", columns, tuple(rows), (made, OTHERWISE))
 
 
 def _value(estimate: Estimate | None, metric: MetricSummary, row: ScaleRow) -> Cell:

@@ -16,5 +16,5 @@ def test_scale_says_what_is_lacking_and_replicate_shows_the_run(tmp_path: Path) 
     page = tmp_path / "page.md"
     result = cli("replicate", tmp_path / "fakes", "--out", page)
     assert result.returncode == 0, result.stderr
-    assert "| fakes: Chosen of 2<br>" in page.read_text()
+    assert "other ways: fakes" in page.read_text() and "| Chosen of 2 |" in page.read_text()
     assert "## Scale" in (tmp_path / "fakes/report/report.md").read_text()
