@@ -32,6 +32,8 @@ MOST_WAITING = 1024
 T = TypeVar("T")
 Hearers = tuple[str, tuple[str, ...]]
 """A group, and verifiers that it has."""
+TeamHearers = tuple[str, tuple[str, ...], int | None]
+"""And the team of it that is asked; None for anybody."""
 
 
 class Backlog:
@@ -41,7 +43,7 @@ class Backlog:
         self._crew, self._shares, self._order = crew, shares, order
         self._jobs: deque[Place] = deque()
         self._searches: deque[ToSearch] = deque()
-        self._clips: dict[Hearers, deque[tuple[Request, Row]]] = defaultdict(deque)
+        self._clips: dict[TeamHearers, deque[tuple[Request, Row]]] = defaultdict(deque)
         self._recordings: dict[Hearers, deque[Request]] = defaultdict(deque)
         self._most = MOST_JOBS
 
@@ -53,11 +55,15 @@ class Backlog:
         """A request to be searched."""
         self._searches.append(item)
 
-    def add_clip(self, request: Request, row: Row, specs: Sequence[str]) -> int:
-        """A candidate to be heard by these verifiers; returns how many calls that takes, one for each group."""
+    def add_clip(self, request: Request, row: Row, specs: Sequence[str], team: int | None = None) -> int:
+        """A candidate to be heard by these verifiers; returns how many calls that takes, one for each group.
+
+        `team` made it: where its own workers listen, they do.
+        """
         groups = self._grouped(specs)
-        for hearers in groups:
-            self._clips[hearers].append((request, row))
+        for name, together in groups:
+            own = team if self._crew.groups[name].share.together else None
+            self._clips[name, together, own].append((request, row))
         return len(groups)
 
     def add_recording(self, request: Request, specs: Sequence[str]) -> int:
@@ -76,7 +82,7 @@ class Backlog:
     def clips(self) -> Mapping[str, int]:
         """How many wait for each verifier."""
         waiting: Counter[str] = Counter()
-        for (_, specs), items in self._clips.items():
+        for (_, specs, _), items in self._clips.items():
             for spec in specs:
                 waiting[spec] += len(items)
         return waiting
@@ -96,7 +102,7 @@ class Backlog:
         """
         self._hand_out_clips()
         group = self._crew.groups[self._group("synth")]
-        while _has_room(group) and sum(map(len, self._clips.values())) < MOST_WAITING:
+        while group.has_room() and sum(map(len, self._clips.values())) < MOST_WAITING:
             left = plan(self._most) + self.to_make
             if self._searches:
                 items = _taken(self._searches, _shrinking(left, MOST_JOBS, group))
@@ -109,16 +115,18 @@ class Backlog:
                 break
 
     def _hand_out_clips(self) -> None:
-        for (name, specs), clips in self._clips.items():
+        for (name, specs, team), clips in self._clips.items():
             group = self._crew.groups[name]
-            while clips and _has_room(group):
-                most = min(max(MOST_HEARD, self._most), max(math.ceil(len(clips) / group.share.actors), 1))
+            workers = group.share.actors if team is None else 1
+            while clips and group.has_room(team):
+                most = min(max(MOST_HEARD, self._most), max(math.ceil(len(clips) / workers), 1))
                 batch = next(batched_by_seconds(clips, lambda clip: clip_seconds(clip[1]), MOST_HEARD_SECONDS, most))
                 context = (specs, self._order.folder)
-                group.submit(Task(method="judge", items=_taken(clips, len(batch)), context=context, urgent=True))
+                taken = _taken(clips, len(batch))
+                group.submit(Task(method="judge", items=taken, context=context, urgent=True, team=team))
         for (name, specs), requests in self._recordings.items():
             group = self._crew.groups[name]
-            while requests and _has_room(group):
+            while requests and group.has_room():
                 group.submit(Task(method="judge_recordings", items=_taken(requests, MOST_JOBS), context=(specs,)))
 
     def _grouped(self, specs: Iterable[str]) -> list[Hearers]:
@@ -131,11 +139,6 @@ class Backlog:
     def _group(self, stage: str) -> str:
         name = group_of(stage, self._shares)
         return name if name in self._crew.groups else group_of("synth", self._shares)
-
-
-def _has_room(group: Group) -> bool:
-    """Whether its workers could do with more."""
-    return group.in_flight < group.share.actors * AT_A_WORKER
 
 
 def _shrinking(left: int, most: int, group: Group) -> int:

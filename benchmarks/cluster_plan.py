@@ -223,19 +223,22 @@ class _Group:
                 return
         self._open[AT_A_WORKER - 1][worker] = None
 
-    def hand_out(self, now: float) -> list[tuple[float, int, _Task]]:
-        """Give what waits to workers that are ready; returns when, and by whom, each batch will have been done."""
+    def hand_out(self, tasks: int, now: float) -> list[tuple[float, int, _Task]]:
+        """Give what waits, but for what others get ready for, to workers that have so many batches.
+
+        Returns when, and by whom, each batch will have been done.
+        """
         given = []
-        for tasks in range(AT_A_WORKER):
-            while self.waiting and self._open[tasks]:
-                worker = next(iter(self._open[tasks]))
-                del self._open[tasks][worker]
-                if tasks + 1 < AT_A_WORKER:
-                    self._open[tasks + 1][worker] = None
-                task = self.waiting.popleft()
-                self._free[worker] = max(self._free[worker], now) + task.seconds
-                self.busy += task.seconds
-                given.append((self._free[worker], worker, task))
+        kept = self._started - self._ready if tasks else 0
+        while len(self.waiting) > kept and self._open[tasks]:
+            worker = next(iter(self._open[tasks]))
+            del self._open[tasks][worker]
+            if tasks + 1 < AT_A_WORKER:
+                self._open[tasks + 1][worker] = None
+            task = self.waiting.popleft()
+            self._free[worker] = max(self._free[worker], now) + task.seconds
+            self.busy += task.seconds
+            given.append((self._free[worker], worker, task))
         return given
 
 
@@ -301,10 +304,11 @@ class _Run:
             maker.waiting.append(_Task(seconds + self._overhead.batch, made=made))
             maker.in_flight += 1
         for name, group in self._groups.items():
-            for done, worker, task in group.hand_out(now):
-                self._add(done, name, worker, task)
-            for worker in group.start():
-                self._add(now + self._overhead.loading, name, worker, None)
+            for tasks in range(AT_A_WORKER):
+                for done, worker, task in group.hand_out(tasks, now):
+                    self._add(done, name, worker, task)
+                for worker in group.start():
+                    self._add(now + self._overhead.loading, name, worker, None)
 
     def _add(self, time: float, name: str, worker: int, task: _Task | None) -> None:
         self._count += 1

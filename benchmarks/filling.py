@@ -48,6 +48,8 @@ class _Open:
     attempts: Counter[str] = field(default_factory=Counter)
     """How often each thing was asked for, by key."""
     truth_is_asked: bool = False
+    made_by: dict[str, int] = field(default_factory=dict)
+    """Teams that made candidates just now, by the candidate's key."""
 
     def may_ask(self, key: str) -> bool:
         """Whether a thing has not been asked for too often; counts the asking."""
@@ -137,13 +139,13 @@ class Filling:
         """Have a candidate heard by these verifiers."""
         keys = {spec: self._pending.key(spec, entry.record.reference_digest, row["audio_sha256"]) for spec in specs}
         wanted = [spec for spec in specs if entry.may_ask(f"{row['key']} {keys[spec]}")]
-        entry.outstanding += self._backlog.add_clip(entry.record.request, row, wanted)
+        entry.outstanding += self._backlog.add_clip(entry.record.request, row, wanted, entry.made_by.get(row["key"]))
 
     def _take(self, outcome: Outcome) -> None:
         task = outcome.task
         takers: dict[str, Callable[[Any, Any], None]] = {
-            "generate": self._take_generated,
-            "search": self._take_searched,
+            "generate": partial(self._take_generated, team=outcome.team),
+            "search": partial(self._take_searched, team=outcome.team),
             "judge": partial(self._take_judged, specs=task.context[0]),
             "judge_recordings": partial(self._take_recording, specs=task.context[0]),
         }
@@ -151,15 +153,15 @@ class Filling:
         for item, result in zip(task.items, results, strict=True):
             takers[task.method](item, result)
 
-    def _take_generated(self, job: Job, made: Made | str) -> None:
+    def _take_generated(self, job: Job, made: Made | str, team: int | None) -> None:
         entry = self._open[job.request.id]
-        self._take_candidate(entry, entry.places[job.index], made)
+        self._take_candidate(entry, entry.places[job.index], made, team)
 
-    def _take_searched(self, item: ToSearch, made: Made | str) -> None:
+    def _take_searched(self, item: ToSearch, made: Made | str, team: int | None) -> None:
         entry = self._open[item.request.id]
-        self._take_candidate(entry, entry.places[0], made)
+        self._take_candidate(entry, entry.places[0], made, team)
 
-    def _take_candidate(self, entry: _Open, place: Place, made: Made | str) -> None:
+    def _take_candidate(self, entry: _Open, place: Place, made: Made | str, team: int | None) -> None:
         id = entry.record.request.id
         made = made if isinstance(made, Made) else self._unmade(place, made)
         row = next((row for row in made.candidates if row["key"] == place.key), None)
@@ -170,6 +172,8 @@ class Filling:
             )
         self._recorder.add(made)
         self._tally.made(1)
+        if team is not None:
+            entry.made_by[place.key] = team
         if specs := self._pending.unheard_at_first(entry.record, row):
             self._ask(entry, row, specs)
         self._settle(entry)
@@ -183,7 +187,8 @@ class Filling:
             self._recorder.add(made)
             self._tally.heard(request, specs)
         elif len(specs) > 1:  # one of them is what the worker died of
-            entry.outstanding += sum(self._backlog.add_clip(request, row, [spec]) for spec in specs)
+            team = entry.made_by.get(row["key"])
+            entry.outstanding += sum(self._backlog.add_clip(request, row, [spec], team) for spec in specs)
         else:
             self._recorder.add(self._unjudged(entry, row, specs[0], made))
             self._tally.heard(request, specs)

@@ -62,6 +62,8 @@ class Plan:
     runs: tuple[CellPlan, ...]
     like: str
     """The run that the costs were measured on; "" where there is none."""
+    knows_synthesizer: bool
+    """Whether that run tells how long the synthesizer takes."""
     loading_seconds: float | None
     """That a worker takes to get ready, where that was measured."""
     assumptions: tuple[str, ...]
@@ -72,13 +74,16 @@ class Plan:
         return float(sum(getattr(run, name) for run in self.runs))
 
     @property
-    def wall_seconds(self) -> float:
-        """Of synthesizer and verifiers, one after the other."""
+    def wall_seconds(self) -> float | None:
+        """Of synthesizer and verifiers, one after the other; None where the synthesizer's are not known."""
+        if not self.knows_synthesizer:
+            return None
         return self.total("generator_seconds") + self.total("verifier_seconds")
 
     def as_json(self) -> dict[str, Any]:
         """The machine-readable plan."""
         names = ("tokens", "new_tokens", "new_samples", "generator_seconds", "verifier_seconds")
+        unknown = {} if self.knows_synthesizer else {"generator_seconds": None}
         return {
             "cells": self.cells,
             "requests": self.requests,
@@ -86,8 +91,8 @@ class Plan:
             "like": self.like,
             "loading_seconds": self.loading_seconds,
             "assumptions": list(self.assumptions),
-            "runs": [{name: getattr(run, name) for name in ("row", "seed", *names)} for run in self.runs],
-            "total": {name: self.total(name) for name in names} | {"wall_seconds": self.wall_seconds},
+            "runs": [{name: getattr(run, name) for name in ("row", "seed", *names)} | unknown for run in self.runs],
+            "total": {name: self.total(name) for name in names} | unknown | {"wall_seconds": self.wall_seconds},
         }
 
 
@@ -124,6 +129,7 @@ def plan_sweep(cells: Sequence[Cell], out: Path, like: Path | None = None) -> Pl
         clusters=len({request.speaker or f"request {request.id}" for request in requests}),
         runs=tuple(runs),
         like=like_all.source,
+        knows_synthesizer=bool(like_all.samples),
         loading_seconds=like_all.loading_seconds,
         assumptions=tuple(_assumptions(cells, requests, judges, like_all)),
     )
@@ -233,7 +239,7 @@ def _assumptions(
     if not measured.samples:
         tokens = f"{rate:g} tokens a second" if rate else "no tokens (how many it samples is not known)"
         notes.append(
-            f"No run of {config.synth} was found (--like RUN), so its speed is not known and its time counts as 0. "
+            f"No run of {config.synth} was found (--like RUN), so its time is not known. "
             f"Samples are taken to have {USUAL_SPEECH:g} characters and {tokens}."
         )
     elif missing := [request.id for request in requests if request.id not in measured.samples]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,14 @@ from benchmarks.models import Models
 from benchmarks.stage import KnownSynthesizer, KnownVerifier
 from search.rule_text import load_rule
 from tts_eval.config import RunConfig, is_whole_pool, read_yaml
+from tts_eval.errors import StoreError
+from tts_eval.files import remove_leftovers
 from tts_eval.types import Candidate, Failure, Item, Job, Limit, Metric, Request, Score, Synthesizer, Verifier
 from tts_eval.workers.cluster import Cluster
 from tts_eval.workers.crew import Crew, Group
-from tts_eval.workers.resources import group_of, parse_resources, plan
+from tts_eval.workers.resources import group_of, parse_resources, plan, require_stages
+
+logger = logging.getLogger(__name__)
 
 STAGE = "benchmarks.stage:Stage"
 
@@ -28,13 +33,15 @@ class RemoteModels(Models):
         """Find Ray, and see that what was planned fits; nothing is loaded yet.
 
         Raises:
-            ConfigError: the resources file is wrong, Ray is not where it should be, or offers too little.
+            ConfigError: the resources file is wrong or has workers for a stage that no run has, or Ray is not where it
+                should be, or offers too little.
             MissingDependencyError: Ray is not installed.
         """
         super().__init__()
         config = configs[0]
         shares = parse_resources(read_yaml(Path(config.resources))) if config.resources else {}
         stages = ["synth", *dict.fromkeys(spec for each in configs for spec in self._specs(each))]
+        require_stages(shares, stages)  # before Ray is started, which takes its time
         self._cluster = Cluster(config.address)
         try:
             planned = plan(shares, stages, self._cluster.nodes)
@@ -93,7 +100,11 @@ class RemoteModels(Models):
         try:
             Filling(lacking, self._crew, self._shares).fill()
         finally:
-            self._crew.timeline.write(folder / "report")
+            try:
+                self._crew.timeline.write(folder / "report")
+            except StoreError as error:  # what ended the run, if anything did, is what the user has to know
+                logger.warning("there is no new timeline: %s", error)
+        remove_leftovers(folder / "candidates/audio")  # of workers that died while they wrote
         return True
 
 

@@ -115,12 +115,15 @@ def test_nodes_predict_the_wall_time_of_each_number(tmp_path: Path):
         (["--nodes", "4"], "add --like RUN"),
         (["--nodes", "four"], "expected whole numbers"),
         (["--nodes", "0", "--like", "like"], "from 1 to 10,000"),
+        (["--nodes", "4", "--like", "other"], "other is of another synthesizer"),
     ],
 )
 def test_nodes_that_cannot_be_planned(tmp_path: Path, arguments, message):
     (tmp_path / "grid.yaml").write_text(GRID)
     if "--like" in arguments:
-        cli("run", "--synth", "fake", "--n", 1, "--limit", 2, "--judge", "fake:2", "--out", "like", cwd=tmp_path)
+        cli("run", "--synth", "fake", "--n", 1, "--limit", 2, "--judge", "fake:2", "--out", arguments[-1], cwd=tmp_path)
+    if "other" in arguments:
+        (tmp_path / "grid.yaml").write_text("synth: piper\nlimit: 4\njudge: fake:2\nverifier: fake\nn: [1, 4]\n")
     result = cli("plan", "grid.yaml", *arguments, cwd=tmp_path)
     assert result.returncode == 2
     assert message in result.stderr

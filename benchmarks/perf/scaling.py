@@ -147,7 +147,7 @@ def _warm(config: RunConfig, folder: Path, models: Models) -> None:
 
 def _children_seconds() -> float:
     """Processor seconds of every live process below this one."""
-    from benchmarks.perf.chaos import descendants
+    from benchmarks.perf.small_cluster import descendants
 
     ticks = 0
     for pid, _ in descendants(os.getpid()):

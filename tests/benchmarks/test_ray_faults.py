@@ -7,13 +7,13 @@ import pandas
 import pytest
 import yaml
 
-from benchmarks.perf.chaos import chaos
+from benchmarks.filling import Filling
 from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError, StoreError
+from tts_eval.errors import ConfigError, DataError, StoreError
 from tts_eval.types import Request
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -101,13 +101,21 @@ def test_a_folder_that_cannot_be_written_ends_the_run_with_its_name(tmp_path: Pa
         run(on_ray(), tmp_path / "run")
 
 
+def test_a_timeline_that_cannot_be_written_neither_ends_a_run_nor_hides_what_did(
+    tmp_path: Path, ask, on_ray, caplog, monkeypatch
+):
+    (tmp_path / "run/candidates").mkdir(parents=True)
+    (tmp_path / "run/report/timeline.json").mkdir(parents=True)
+    ask(*FINE)
+    run(on_ray(), tmp_path / "run")
+    assert (frame(tmp_path / "run")["failure"] == "").all()
+    assert "there is no new timeline" in caplog.text
+    monkeypatch.setattr(Filling, "_take", lambda *arguments: (_ for _ in ()).throw(DataError("what ended it")))
+    with pytest.raises(DataError, match="what ended it"):
+        run(replace(on_ray(), n=3), tmp_path / "run")
+
+
 def test_a_model_that_workers_do_not_find_is_named_with_the_worker(tmp_path: Path, ask, on_ray):
     ask(*FINE)
     with pytest.raises(ConfigError, match=r"nowhere.onnx.*worker rest-1"):
         run(replace(on_ray(), synth=f"piper:{tmp_path}/nowhere.onnx"), tmp_path / "run")
-
-
-def test_killed_workers_change_nothing(tmp_path: Path):
-    outcome = chaos(tmp_path, seed=3, requests=8, n=6, kills=3)
-    assert outcome.kills >= 2  # a kill that comes after the end proves nothing
-    assert outcome.differing_columns == () and outcome.lost == outcome.doubled == 0

@@ -1,50 +1,48 @@
 """Two nodes on this machine: a run on them ends like a serial one, whatever becomes of one of them."""
 
 import json
-import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas
 import pytest
 import yaml
 
 from benchmarks.measured import measure
-from benchmarks.perf.chaos import descendants
+from benchmarks.perf.chaos import DRIVE, Blow, chaos, start_driver
+from benchmarks.perf.small_cluster import SmallCluster
 from benchmarks.runner import run
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
+from tests.benchmarks.spies import noted
 from tts_eval.config import RunConfig
-from tts_eval.workers.cluster import STORE_BYTES, keep_quiet
 
 CONFIG = RunConfig(synth="fake:0.02", n=8, verifier="fake", judge=("fake:2",), limit=12)
-DRIVE = (
-    "import json, sys; from pathlib import Path; from benchmarks.runner import run; "
-    "from tts_eval.config import parse_config; run(parse_config(json.loads(sys.argv[1])), Path(sys.argv[2]))"
-)
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A head and another node of one core each, beside whatever this process is connected to."""
+def all_nodes() -> Iterator[SmallCluster]:
+    """Nodes beside whatever this process is connected to."""
     pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    keep_quiet()
-    made = Cluster()
     try:
-        for _ in range(2):
-            made.add_node(num_cpus=1, include_dashboard=False, object_store_memory=STORE_BYTES)
+        cluster = SmallCluster()
     except Exception as error:
-        made.shutdown()
         pytest.skip(f"several nodes cannot be started here: {error}")
-    yield made
-    made.shutdown()
+    with cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(all_nodes: SmallCluster) -> SmallCluster:
+    """Two nodes of a core each and a head without any, whatever became of them before."""
+    all_nodes.restore()
+    return all_nodes
 
 
 @pytest.fixture(scope="module")
@@ -58,15 +56,23 @@ def serial(tmp_path_factory) -> Path:
 def start(tmp_path: Path, cluster):
     """Starts a driver of its own with two workers of a whole core: one on each node."""
 
-    def begin(config: RunConfig) -> subprocess.Popen[str]:
+    def begin(config: RunConfig) -> Driver:
         path = tmp_path / "resources.yaml"
         path.write_text(yaml.safe_dump({"rest": {"actors": 2, "cpus": 1}}))
-        settings = asdict(replace(config, executor="ray", address=cluster.address, resources=str(path)))
-        settings["judge"] = list(settings["judge"])
-        command = [sys.executable, "-c", DRIVE, json.dumps(settings), str(tmp_path / "run")]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        settings = replace(config, executor="ray", address=cluster.address, resources=str(path))
+        return Driver(start_driver(settings, tmp_path / "run", tmp_path / "log"), tmp_path / "log")
 
     return begin
+
+
+class Driver(NamedTuple):
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def finish(self) -> str:
+        """What it has logged in all."""
+        assert self.process.wait(timeout=180) == 0, self.log.read_text()
+        return self.log.read_text()
 
 
 def assert_same_results(folder: Path, serial: Path) -> None:
@@ -77,18 +83,12 @@ def assert_same_results(folder: Path, serial: Path) -> None:
     pandas.testing.assert_frame_equal(found, expected)
 
 
-def busy_workers() -> int:
-    return sum(name.startswith("ray::Worker.call") for _, name in descendants(os.getpid()))
-
-
 def events(folder: Path) -> list[dict[str, Any]]:
     return json.loads((folder / "report/timeline.json").read_text())["traceEvents"]
 
 
 def test_a_run_on_two_nodes_gives_what_a_serial_run_gives(tmp_path: Path, serial, start):
-    driver = start(CONFIG)
-    _, log = driver.communicate(timeout=120)
-    assert driver.returncode == 0, log
+    start(CONFIG).finish()
     assert_same_results(tmp_path / "run", serial)
     made = [event for event in events(tmp_path / "run") if event["name"] == "generate"]
     assert sum(event["args"]["items"] for event in made) == 12 * 8
@@ -98,16 +98,37 @@ def test_a_run_on_two_nodes_gives_what_a_serial_run_gives(tmp_path: Path, serial
     assert loading is not None and loading > 0.02
 
 
+def test_what_is_placed_together_is_made_and_heard_on_one_node(tmp_path: Path, cluster, serial):
+    """Each node has room for one team of a speaker and a listener."""
+    entry = {"actors": 2, "cpus": 0.5, "threads": 1, "together": True}
+    (tmp_path / "resources.yaml").write_text(yaml.safe_dump({"synth": entry, "rest": entry}))
+    resources = str(tmp_path / "resources.yaml")
+    settings = replace(CONFIG, synth="fake:0.1", executor="ray", address=cluster.address, resources=resources)
+    noting = "import benchmarks.remote_models as r; r.STAGE = 'tests.benchmarks.spies:NotingStage'; "
+    arguments = [json.dumps(asdict(settings) | {"judge": list(settings.judge)}), str(tmp_path / "run")]
+    subprocess.run([sys.executable, "-c", noting + DRIVE, *arguments], check=True, timeout=180)
+    assert_same_results(tmp_path / "run", serial)
+    made, heard = noted(tmp_path, "made"), noted(tmp_path, "heard")
+    assert len(made) == 12 * 8 and heard == made
+    assert len(set(made.values())) == 2
+
+
 def test_a_node_that_is_lost_in_the_middle_loses_nothing(tmp_path: Path, serial, start, cluster):
     driver = start(replace(CONFIG, synth="fake:0.15"))
     audio = tmp_path / "run/candidates/audio"
     deadline = time.monotonic() + 90
-    while not (any(audio.glob("*.flac")) and busy_workers() == 2):
-        assert driver.poll() is None and time.monotonic() < deadline
+    while not (any(audio.glob("*.flac")) and len(busy := cluster.busy_workers()) == 2):
+        assert driver.process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
-    _, log = driver.communicate(timeout=120)
-    assert driver.returncode == 0, log
-    assert "died" in log
+    cluster.lose(cluster.node_of(min(busy)), is_replaced=False)
+    assert "died" in driver.finish()
     assert_same_results(tmp_path / "run", serial)
     assert [event["name"] for event in events(tmp_path / "run")].count("lost") >= 1
+
+
+def test_a_worker_a_node_and_the_driver_itself_die_and_nothing_is_lost_or_doubled(tmp_path: Path, cluster):
+    config = replace(CONFIG, synth="fake:0.05")
+    run(config, tmp_path / "undisturbed")
+    outcome = chaos(cluster, config, tmp_path / "undisturbed", tmp_path / "run", list(Blow), seed=4)
+    assert outcome.blows == Counter(Blow)
+    assert outcome.is_equal, str(outcome)

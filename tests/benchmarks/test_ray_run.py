@@ -233,6 +233,21 @@ def test_nodes_that_cannot_be_asked_are_refused_with_advice(tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
+def test_a_worker_of_another_checkout_is_refused(tmp_path: Path, resources, monkeypatch):
+    here = crew.identity()._replace(sources="of another checkout")
+    monkeypatch.setattr(crew, "identity", lambda: here)
+    with pytest.raises(ConfigError, match=r"Worker rest-1 cannot take part.*its sources differ"):
+        run(replace(CONFIG, executor="ray", resources=resources(**ONE)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_node_that_is_lost_while_it_is_asked_is_not_missed(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(cluster_module, "_sees", lambda path, text: {}["gone"])
+    with Cluster() as cluster:
+        monkeypatch.setattr(cluster, "_is_alive", lambda node_id: False)
+        cluster.require_shared(tmp_path)
+
+
 def test_a_second_process_is_refused(tmp_path: Path, resources):
     with RunStore.create(tmp_path / "run"), pytest.raises(RunLockedError):
         run(replace(CONFIG, executor="ray", resources=resources(**ONE)), tmp_path / "run")

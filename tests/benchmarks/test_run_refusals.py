@@ -31,6 +31,14 @@ def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, mo
             add_judges(tmp_path, ["fake:3"])
 
 
+def test_workers_for_a_stage_that_the_run_has_not_are_refused_before_ray_is_started(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("benchmarks.remote_models.Cluster", lambda address: pytest.fail("started"))
+    (tmp_path / "workers.yaml").write_text("snyth: {actors: 2}\n")
+    with pytest.raises(ConfigError, match=r"'snyth' has workers.*Did you mean 'synth'"):
+        run(replace(CONFIG, executor="ray", resources=str(tmp_path / "workers.yaml")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("change", [{"judge": ("fake:x",)}, {"judge": ("speaker",)}, {"verifier": "fake#none"}])
 def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch, change):
     suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))

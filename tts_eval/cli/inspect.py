@@ -28,13 +28,13 @@ from tts_eval.execution import available_cores
 from tts_eval.registry import Registry
 from tts_eval.synthesizers import synthesizers
 from tts_eval.text import protocols
+from tts_eval.workers.identity import PACKAGES
 from verifiers import verifiers
 
 REGISTRIES: dict[str, Registry[object]] = {
     registry.plural: registry  # type: ignore[misc]
     for registry in (synthesizers, verifiers, strategies, suites, protocols)
 }
-PACKAGES = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
 
 
 def ls_command(

@@ -58,8 +58,11 @@ def _scaled(plan: Plan, nodes: str) -> list[ScaledPlan]:
     counts = [text.strip() for text in nodes.split(",")]
     if not all(text.isdecimal() for text in counts):
         raise ConfigError([f"nodes is '{nodes}'; expected whole numbers, e.g. --nodes 1,8,64."])
-    if not plan.like:
-        raise ConfigError(["Nothing says how long a sample takes, so not how long many would: add --like RUN."])
+    if not plan.knows_synthesizer:
+        basis = f" {plan.like} is of another synthesizer." if plan.like else ""
+        raise ConfigError(
+            [f"Nothing says how long a sample takes, so not how long many would: add --like RUN, one of it.{basis}"]
+        )
     overhead = Overhead(loading=plan.loading_seconds or 0.0)
     return scaled_plans([run.pieces for run in plan.runs], [int(text) for text in counts], overhead)
 
@@ -75,9 +78,12 @@ def _table(plan: Plan) -> Table:
     for row, runs in by_row.items():
         spent = sum(run.tokens for run in runs) / len(runs) / plan.requests
         samples, tokens = (sum(getattr(run, name) for run in runs) for name in ("new_samples", "new_tokens"))
-        seconds = (sum(getattr(run, name) for run in runs) for name in ("generator_seconds", "verifier_seconds"))
+        making, judging = (
+            sum(getattr(run, name) for run in runs) for name in ("generator_seconds", "verifier_seconds")
+        )
+        times = (_time(making if plan.knows_synthesizer else None, plan), _time(judging, plan))
         numbers = (f"{spent:,.0f}", f"{samples:,}", f"{tokens:,}")
-        table.add_row(row, *numbers, *(_time(amount, plan) for amount in seconds))
+        table.add_row(row, *numbers, *times)
     return table
 
 
@@ -105,7 +111,7 @@ def _outlook_lines(plan: Plan, outlook: Sequence[Outlook]) -> list[str]:
     ]
 
 
-def _time(seconds: float, plan: Plan) -> str:
-    if not plan.like:
+def _time(seconds: float | None, plan: Plan) -> str:
+    if not plan.like or seconds is None:
         return "n/a"
     return duration_text(seconds)

@@ -57,5 +57,6 @@ def _described(name: str, share: Share, speaking: str) -> str:
     parts = [f"{share.cpus:g} CPUs", f"{share.threads} threads"]
     parts += [f"{share.gpus:g} GPUs"] if share.gpus else []
     parts += [f"{share.memory:g} GB"] if share.memory else []
+    parts += ["together"] if share.together else []
     speaks = ", the synthesizer among them" if name == speaking else ""
     return f"{name}: {share.actors} x ({', '.join(parts)}){speaks}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -132,17 +133,27 @@ class Cluster:
             )
             for node in alive
         ]
-        try:
-            seen = self._ray.get(answers, timeout=NODE_SECONDS)
-        except self._ray.exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[-1].strip()
+        blind, mute = [], []
+        deadline = time.monotonic() + NODE_SECONDS
+        for node, answer in zip(alive, answers, strict=True):
+            try:
+                if not self._ray.get(answer, timeout=max(deadline - time.monotonic(), 0.0)):
+                    blind.append(str(node["NodeManagerAddress"]))
+            except self._ray.exceptions.RayError as error:
+                # One that was lost a moment ago is missed by nobody: its place may have been taken already.
+                if self._is_alive(node["NodeID"]):
+                    mute.append(f"{node['NodeManagerAddress']} ({str(error).strip().splitlines()[-1].strip()})")
+        if mute:
             raise ConfigError(
                 [
-                    f"Not every node could be asked whether it has {probe.parent} ({reason}). See that all of them are "
-                    "alive ('ray status') and have the same tts-eval."
+                    f"Not every node could be asked whether it has {probe.parent}: {', '.join(mute)}. See that all of "
+                    "them are alive ('ray status') and have the same tts-eval."
                 ]
-            ) from error
-        return [str(node["NodeManagerAddress"]) for node, sees in zip(alive, seen, strict=True) if not sees]
+            )
+        return blind
+
+    def _is_alive(self, node_id: str) -> bool:
+        return any(node["NodeID"] == node_id and node["Alive"] for node in self._ray.nodes())
 
 
 def this_machine() -> Node:

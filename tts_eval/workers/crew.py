@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from tts_eval import __version__
 from tts_eval.errors import ConfigError, TTSEvalError
 from tts_eval.workers.cluster import GIGABYTE, Cluster
+from tts_eval.workers.identity import difference, identity
 from tts_eval.workers.resources import Share
-from tts_eval.workers.task import Task
+from tts_eval.workers.task import Task, cause_of_death
+from tts_eval.workers.teams import Teams
 from tts_eval.workers.timeline import LOADING, LOST, Span, Timeline
 from tts_eval.workers.worker import Reply, Worker
 
@@ -46,6 +47,8 @@ class Outcome:
     """Why there are none."""
     seconds: float = 0.0
     """That a worker spent on it."""
+    team: int | None = None
+    """Of the worker, where it is in one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +57,7 @@ class _Member:
 
     handle: Any
     name: str
+    team: int | None = None
     setting_up: list[tuple[Any, Any]] = field(default_factory=list)
     """Calls and the answers to them that it owes before it gets any task."""
     tasks: deque[tuple[Task, Any]] = field(default_factory=deque)
@@ -72,12 +76,20 @@ class Group:
     """The workers that do one kind of work."""
 
     def __init__(
-        self, cluster: Cluster, name: str, target: str, share: Share, timeline: Timeline | None = None
+        self,
+        cluster: Cluster,
+        name: str,
+        target: str,
+        share: Share,
+        timeline: Timeline | None = None,
+        teams: Teams | None = None,
     ) -> None:
         self.name, self.share = name, share
         self._timeline = timeline or Timeline()
+        self._teams = teams or Teams({name: share})
         self._ray = cluster._ray
         self._target = target
+        self._identity = identity()  # of now: sources may be edited while a run goes on
         self._setup: list[tuple[str, Sequence[Any], tuple[Any, ...]]] = []
         self._first_answer: Any = None
         self._members: list[_Member] = []
@@ -91,6 +103,13 @@ class Group:
     def in_flight(self) -> int:
         """Tasks that are waiting or at a worker."""
         return len(self.waiting) + sum(len(member.tasks) for member in self._members)
+
+    def has_room(self, team: int | None = None) -> bool:
+        """Whether the workers could do with more, or the one of a team could."""
+        if team is None:
+            return self.in_flight < AT_A_WORKER * self.share.actors
+        given = [task for member in self._members for task, _ in member.tasks]
+        return sum(task.team == team for task in (*self.waiting, *given)) < AT_A_WORKER
 
     def submit(self, task: Task) -> None:
         """Have a task done, after those that are as urgent."""
@@ -140,7 +159,7 @@ class Group:
         try:
             reply = self._ray.get(member.handle.call.remote(method, items, context), timeout=self.share.timeout)
         except self._ray.exceptions.RayError as error:
-            raise TTSEvalError(f"worker {member.name} was lost: {_cause(error)}") from error
+            raise TTSEvalError(f"worker {member.name} was lost: {cause_of_death(error)}") from error
         if reply.refusal is not None:
             raise reply.refusal.error(f"worker {member.name}")
         return reply.results
@@ -157,12 +176,15 @@ class Group:
             if member.tasks and not member.setting_up and now - member.since > self.share.timeout:
                 self._bury(member, f"it did not answer within {self.share.timeout:g} s")
         ready = [member for member in self._members if not member.setting_up]
-        for depth in range(1, AT_A_WORKER + 1):  # first one for each, then one more
+        for depth in range(1, AT_A_WORKER + 1):  # first one for each; then one more, but for what others are there for
             for member in ready:
-                if self.waiting and len(member.tasks) < depth:
-                    self._hand(member, self.waiting.popleft())
-        while len(self.waiting) > len(self._members) - len(ready) and len(self._members) < self.share.actors:
-            self._start()
+                kept = self._getting_ready if depth > 1 else 0
+                if len(member.tasks) < depth and (task := self._take_waiting(member, kept)) is not None:
+                    self._hand(member, task)
+            while len(self._members) < self.share.actors and (
+                len(self.waiting) > self._getting_ready or self._vacant_teams(asked_for=True)
+            ):
+                self._start()
         if ready or not self._members:
             self._last_ready = now
         elif now - self._last_ready > START_SECONDS:
@@ -171,19 +193,47 @@ class Group:
                 "has room ('ray status'); what was made is stored, the same command goes on."
             )
 
+    @property
+    def _getting_ready(self) -> int:
+        return sum(bool(member.setting_up) for member in self._members)
+
+    def _take_waiting(self, member: _Member, kept: int) -> Task | None:
+        """The first task that a worker may have; None when no more than `kept` wait, which are for others."""
+        if len(self.waiting) <= kept:
+            return None
+        if not self.share.together:
+            return self.waiting.popleft()
+        manned = {other.team for other in self._members if not other.setting_up}
+        open_to_all = {None, member.team} | (self._teams.broken - manned)
+        task = next((task for task in self.waiting if task.team in open_to_all), None)
+        if task is not None:
+            self.waiting.remove(task)
+        return task
+
+    def _vacant_teams(self, *, asked_for: bool) -> list[int]:
+        """Teams that have nobody of this group: all of them, or those that something waits for."""
+        if not self.share.together:
+            return []
+        wanted = (task.team for task in self.waiting) if asked_for else range(self.share.actors)
+        manned = {member.team for member in self._members}
+        return [team for team in wanted if team is not None and team not in manned]
+
     def _start(self) -> None:
         share = self.share
         self._started += 1
+        vacant = [*self._vacant_teams(asked_for=True), *self._vacant_teams(asked_for=False)]
+        team = vacant[0] if vacant else None
         options = {
             "num_cpus": share.cpus,
             "num_gpus": share.gpus,
             "memory": int(share.memory * GIGABYTE) or None,
             "max_restarts": 0,
             "max_task_retries": 0,
+            **({} if team is None else self._teams.options(self.name, team)),
         }
         actor = self._ray.remote(Worker).options(**options).remote(self._target, share.threads, share.gpus)
-        member = _Member(actor, f"{self.name}-{self._started}")
-        member.setting_up = [(None, actor.version.remote())]
+        member = _Member(actor, f"{self.name}-{self._started}", team)
+        member.setting_up = [(None, actor.identity.remote())]
         member.setting_up += [(call, actor.call.remote(*call)) for call in self._setup]
         self._members.append(member)
 
@@ -208,7 +258,7 @@ class Group:
         except self._ray.exceptions.RayTaskError:
             raise  # a mistake of ours: what models raise is a failure of its item
         except self._ray.exceptions.RayError as error:
-            self._bury(member, _cause(error))
+            self._bury(member, cause_of_death(error))
             return
         if isinstance(reply, Reply):
             for note in reply.notes:
@@ -221,7 +271,7 @@ class Group:
             raise reply.refusal.error(f"worker {member.name}")
         member.since = time.monotonic()
         self._deaths_at_start = 0
-        self.outcomes.append(Outcome(task, reply.results, seconds=reply.seconds))
+        self.outcomes.append(Outcome(task, reply.results, seconds=reply.seconds, team=member.team))
         self._note(member, task.method, reply.started, reply.seconds, len(task.items))
 
     def _note(self, member: _Member, work: str, started: float, seconds: float, items: int = 0) -> None:
@@ -230,7 +280,8 @@ class Group:
     def _take_setup(self, member: _Member, reply: Any) -> None:
         call, _ = member.setting_up.pop(0)
         if call is None:
-            _require_version(reply, member.name)
+            if problem := difference(self._identity, reply):
+                raise ConfigError([f"Worker {member.name} cannot take part. {problem}"])
         elif reply.refusal is not None and any(call is wanted for wanted in self._setup):
             raise reply.refusal.error(f"worker {member.name}")
         if not member.setting_up:
@@ -242,6 +293,8 @@ class Group:
 
     def _bury(self, member: _Member, reason: str) -> None:
         self._members.remove(member)
+        if member.team is not None:
+            self._teams.broken.add(member.team)
         self._ray.kill(member.handle)
         self._note(member, LOST, time.time(), 0.0)
         tasks = [task for task, _ in member.tasks]
@@ -289,7 +342,10 @@ class Crew:
     def __init__(self, cluster: Cluster, target: str, shares: Mapping[str, Share]) -> None:
         self._ray = cluster._ray
         self.timeline = Timeline()
-        self.groups = {name: Group(cluster, name, target, share, self.timeline) for name, share in shares.items()}
+        self._teams = Teams(shares)
+        self.groups = {
+            name: Group(cluster, name, target, share, self.timeline, self._teams) for name, share in shares.items()
+        }
 
     def wait(self, seconds: float) -> list[Outcome]:
         """What is finished now, or within so many seconds.
@@ -331,22 +387,4 @@ class Crew:
         """End all workers at once."""
         for group in self.groups.values():
             group.close()
-
-
-def _require_version(found: tuple[str, str], name: str) -> None:
-    if found[0] != __version__:
-        raise ConfigError([f"Worker {name} has tts-eval {found[0]}, this is {__version__}. Install the same there."])
-
-
-def _cause(error: Exception) -> str:
-    """What became of the worker, in a line."""
-    text = str(error)
-    if "running low on memory" in text:
-        return "its node ran out of memory"
-    if "node has died" in text or "node died" in text:
-        return "its node was lost"
-    if "raised in its creation task" in text:
-        return f"it could not be made, {text.strip().splitlines()[-1].strip()}; have the same packages on every node"
-    if "ActorDied" in type(error).__name__:
-        return "its process ended: it was killed, crashed, or ran out of memory"
-    return f"{type(error).__name__}: {' '.join(text.split())[:200]}"
+        self._teams.close()

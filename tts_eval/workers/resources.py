@@ -15,13 +15,14 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tts_eval.errors import ConfigError
 
 REST = "rest"
+AMOUNTS = ("cpus", "gpus", "memory")
 WORKER_GIGABYTES = 1.5
 """What a worker is reckoned to need where nobody says, so that many cores do not fill a small memory."""
 
@@ -40,6 +41,8 @@ class Share:
     """That each worker's models use."""
     timeout: float = 900.0
     """Seconds that one batch may take before its worker counts as hanging."""
+    together: bool = False
+    """Whether each worker shares a node with one of every other such group, which hears what it makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ def parse_resources(values: Mapping[str, Any]) -> dict[str, Share]:
         problems += found
         if not found:
             shares[str(name)] = _share(entry)
-    if problems:
+    if problems := problems or _team_problems(shares):
         raise ConfigError(problems)
     return shares
 
@@ -85,6 +88,9 @@ def _problems(name: str, entry: Mapping[str, Any]) -> list[str]:
         elif key in ("actors", "threads"):
             if type(value) is not int or value < 1:
                 problems.append(f"{name}: {key} is {value!r}; expected a whole number, 1 or more.")
+        elif key == "together":
+            if type(value) is not bool:
+                problems.append(f"{name}: together is {value!r}; expected true or false.")
         elif type(value) not in (int, float) or not 0 <= value < math.inf or (key == "timeout" and value == 0):
             least = "above 0" if key == "timeout" else "that is 0 or more"
             problems.append(f"{name}: {key} is {value!r}; expected a number {least}.")
@@ -92,6 +98,27 @@ def _problems(name: str, entry: Mapping[str, Any]) -> list[str]:
             problems.append(f"{name}: gpus is {value}; expected a part of one GPU or a whole number of them.")
     if "actors" not in entry:
         problems.append(f"{name}: actors is missing; expected how many workers there are, e.g. actors: 2.")
+    return problems
+
+
+def _team_problems(shares: Mapping[str, Share]) -> list[str]:
+    """What keeps the groups that are to be together from being so."""
+    team = {name: share for name, share in shares.items() if share.together}
+    problems = []
+    if len({share.actors for share in team.values()}) > 1:
+        counts = ", ".join(f"{name} {share.actors}" for name, share in team.items())
+        problems.append(f"together: one worker of each on a node needs as many actors of each, got {counts}.")
+    speaking = group_of("synth", shares)
+    if team and (speaking not in team or len(team) == 1):
+        problems.append(
+            f"together: only {', '.join(team)}, and it is for those who speak and those who listen. "
+            f"Say it of '{speaking}', whose workers speak, and of another entry."
+        )
+    problems += [
+        f"{name}: together is true, and it takes no cpus and no gpus; expected some, as a place is kept for them."
+        for name, share in team.items()
+        if not (share.cpus or share.gpus)
+    ]
     return problems
 
 
@@ -107,25 +134,36 @@ def group_of(stage: str, shares: Collection[str]) -> str:
     return stage if stage in shares else kind if kind in shares else REST
 
 
+def require_stages(shares: Collection[str], stages: Sequence[str]) -> None:
+    """Refuse workers for nothing, which are mistyped stages as a rule.
+
+    Raises:
+        ConfigError: some entries are for no stage of the run, all of them.
+    """
+    used = {group_of(stage, shares) for stage in stages}
+    known = [*dict.fromkeys([*stages, *(stage.partition(":")[0] for stage in stages)]), REST]
+    problems = []
+    for name in shares:
+        if name not in used and name != REST:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean '{close[0]}'? It has" if close else "It has"
+            problems.append(f"'{name}' has workers, but the run has no such stage. {hint}: {', '.join(known)}.")
+    if problems:
+        raise ConfigError(problems)
+
+
 def plan(shares: Mapping[str, Share], stages: Iterable[str], nodes: Iterable[Node]) -> dict[str, Share]:
     """The workers of each group that these stages need, with those of the rest worked out.
 
     Raises:
-        ConfigError: an entry is for no stage of the run, or the nodes do not offer what all of them take.
+        ConfigError: the nodes do not offer what all of them take.
     """
-    stages, nodes = list(stages), list(nodes)
+    nodes = list(nodes)
     used = {group_of(stage, shares) for stage in stages}
-    known = [*dict.fromkeys([*stages, *(stage.partition(":")[0] for stage in stages)]), REST]
-    problems = [
-        f"'{name}' has workers, but the run has no such stage. It has: {', '.join(known)}."
-        for name in shares
-        if name not in used and name != REST
-    ]
     planned = {name: share for name, share in shares.items() if name in used}
     if REST in used and REST not in planned:
         planned[REST] = _rest(planned.values(), nodes)
-    problems += _misfits(planned, nodes)
-    if problems:
+    if problems := _misfits(planned, nodes):
         raise ConfigError(problems)
     return planned
 
@@ -160,15 +198,16 @@ def _misfits(planned: Mapping[str, Share], nodes: Iterable[Node]) -> list[str]:
         problems[-1] += " Give fewer actors or smaller parts with --resources; a part of a CPU is allowed."
         return problems
     left = list(nodes)
-    for name, share in sorted(planned.items(), key=lambda entry: (-entry[1].gpus, -entry[1].cpus, -entry[1].memory)):
+    for name, share in sorted(_units(planned), key=lambda entry: (-entry[1].gpus, -entry[1].cpus, -entry[1].memory)):
         for number in range(share.actors):
             rooms = [place for place, node in enumerate(left) if _has_room(node, share)]
             # What has least to spare is filled first; GPUs are spared for those that need them, as Ray does.
             place = min(rooms, key=lambda place: (left[place].gpus, left[place].cpus), default=None)
             if place is None:
                 problems.append(
-                    f"Worker {number + 1} of {share.actors} of '{name}' ({share.cpus:g} CPUs, {share.gpus:g} GPUs, "
-                    f"{share.memory:g} GB) fits on no node. Make it smaller, or ask for fewer."
+                    f"{'Team' if share.together else 'Worker'} {number + 1} of {share.actors} of '{name}' "
+                    f"({share.cpus:g} CPUs, {share.gpus:g} GPUs, {share.memory:g} GB) fits on no node. Make it "
+                    f"smaller, or ask for fewer{', or do not ask for them together' if share.together else ''}."
                 )
                 break
             node = left[place]
@@ -178,5 +217,16 @@ def _misfits(planned: Mapping[str, Share], nodes: Iterable[Node]) -> list[str]:
     return problems
 
 
+def _units(planned: Mapping[str, Share]) -> list[tuple[str, Share]]:
+    """What has to be on one node as a whole: workers, and teams of them."""
+    team = {name: share for name, share in planned.items() if share.together}
+    units = [(name, share) for name, share in planned.items() if not share.together]
+    if team:
+        cpus, gpus, memory = (sum(getattr(share, kind) for share in team.values()) for kind in AMOUNTS)
+        one = next(iter(team.values()))
+        units.append((" + ".join(team), replace(one, cpus=cpus, gpus=gpus, memory=memory)))
+    return units
+
+
 def _has_room(node: Node, share: Share) -> bool:
-    return all(getattr(node, kind) + 1e-9 >= getattr(share, kind) for kind in ("cpus", "gpus", "memory"))
+    return all(getattr(node, kind) + 1e-9 >= getattr(share, kind) for kind in AMOUNTS)

@@ -25,6 +25,8 @@ class Task:
     context: tuple[Any, ...] = ()
     urgent: bool = False
     """Whether it goes before what waits already: what finishes things before what begins others."""
+    team: int | None = None
+    """Who is to do it, where that matters; see `tts_eval.workers.teams`."""
     tries: int = 0
     """Workers that died with it."""
 
@@ -41,3 +43,17 @@ class Task:
             replace(self, items=part, tries=0 if len(part) == 1 else TRIES - 1)
             for part in (self.items[:middle], self.items[middle:])
         ]
+
+
+def cause_of_death(error: Exception) -> str:
+    """What became of a worker, in a line, from what Ray raised."""
+    text = str(error)
+    if "running low on memory" in text:
+        return "its node ran out of memory"
+    if "node has died" in text or "node died" in text:
+        return "its node was lost"
+    if "raised in its creation task" in text:
+        return f"it could not be made, {text.strip().splitlines()[-1].strip()}; have the same packages on every node"
+    if "ActorDied" in type(error).__name__:
+        return "its process ended: it was killed, crashed, or ran out of memory"
+    return f"{type(error).__name__}: {' '.join(text.split())[:200]}"

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tts_eval import __version__, errors
+from tts_eval import errors
 from tts_eval.errors import ConfigError, TTSEvalError
 from tts_eval.execution import THREADS_VARIABLE
 from tts_eval.registry import load_target
 from tts_eval.threads import share_cores
+from tts_eval.workers.identity import Identity, identity
 
 PLAIN_ERRORS = ("AudioError", "DataError", "StoreError", "SynthesisError", "UnknownNameError", "WeightsError")
 
@@ -84,9 +84,9 @@ class Worker:
         logging.getLogger().addHandler(self._listener)
         self._object = load_target(target)()
 
-    def version(self) -> tuple[str, str]:
-        """The versions of tts-eval and Python here; the driver has the same."""
-        return __version__, platform.python_version()
+    def identity(self) -> Identity:
+        """Which code this process runs; the driver has the same."""
+        return identity()
 
     def call(self, method: str, items: Sequence[Any], context: tuple[Any, ...]) -> Reply:
         """What `method(items, *context)` of the object gives."""

@@ -1,14 +1,14 @@
 import pytest
 
 from tts_eval.errors import ConfigError
-from tts_eval.workers.resources import Node, Share, group_of, parse_resources, plan
+from tts_eval.workers.resources import Node, Share, group_of, parse_resources, plan, require_stages
 
 STAGES = ["synth", "asr:base", "speaker"]
 SMALL = [Node(name="here", cpus=2.0, memory=16.0)]
 
 
 def test_every_setting_is_taken():
-    entry = {"actors": 4, "cpus": 2, "gpus": 0.25, "memory": 3, "threads": 5, "timeout": 60}
+    entry = {"actors": 4, "cpus": 2, "gpus": 0.25, "memory": 3, "threads": 5, "timeout": 60, "together": False}
     assert parse_resources({"asr": entry}) == {
         "asr": Share(actors=4, cpus=2.0, gpus=0.25, memory=3, threads=5, timeout=60)
     }
@@ -93,6 +93,35 @@ def test_what_fits_in_all_but_on_no_node_is_refused():
         plan(parse_resources({"rest": {"actors": 1, "cpus": 3}}), STAGES, nodes)
 
 
+TEAM = {"synth": {"actors": 2, "threads": 2, "together": True}, "asr": {"actors": 2, "threads": 1, "together": True}}
+
+
+def test_a_team_has_to_fit_on_a_node_as_a_whole():
+    shares = parse_resources(TEAM)
+    fitting = [Node(name="a", cpus=3.0), Node(name="b", cpus=3.0)]
+    assert plan(shares, ["synth", "asr:base"], fitting) == shares
+    unfit = [Node(name="a", cpus=2.0), Node(name="b", cpus=2.0), Node(name="c", cpus=2.0)]
+    with pytest.raises(ConfigError, match=r"Team 1 of 2 of 'synth \+ asr' \(3 CPUs.*fits on no node.*together"):
+        plan(shares, ["synth", "asr:base"], unfit)
+    apart = parse_resources({name: {**entry, "together": False} for name, entry in TEAM.items()})
+    assert plan(apart, ["synth", "asr:base"], unfit) == apart
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"asr": {"actors": 3, "together": True}}, "as many actors of each, got synth 2, asr 3"),
+        ({"asr": {"actors": 2}}, r"only synth, .* of 'synth', whose workers speak, and of another"),
+        ({"synth": {"actors": 2}}, r"only asr, .*Say it of 'synth'"),
+        ({"asr": {"actors": 2, "cpus": 0, "together": True}}, "asr: together is true, and it takes no cpus"),
+        ({"asr": {"actors": 2, "together": "yes"}}, "together is 'yes'; expected true or false"),
+    ],
+)
+def test_teams_that_cannot_be(change, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_resources(TEAM | change)
+
+
 def test_cores_beside_a_gpu_are_left_to_who_needs_the_gpu():
     nodes = [Node(name="gpu", cpus=8.0, gpus=1.0), Node(name="cpu", cpus=8.0)]
     shares = parse_resources({"synth": {"actors": 1, "gpus": 1}, "rest": {"actors": 4, "cpus": 2}})
@@ -102,6 +131,10 @@ def test_cores_beside_a_gpu_are_left_to_who_needs_the_gpu():
         plan(many, STAGES, nodes)
 
 
-def test_workers_for_nothing_are_refused():
-    with pytest.raises(ConfigError, match=r"'speakr' has workers, but the run has no such stage.*speaker"):
-        plan(parse_resources({"speakr": {"actors": 1}}), STAGES, SMALL)
+def test_workers_for_nothing_are_refused_all_of_them():
+    with pytest.raises(ConfigError) as caught:
+        require_stages(["speakr", "asr:tiny.en", "synth", "asr:base", "rest"], STAGES)
+    first, second = caught.value.problems
+    assert "'speakr' has workers, but the run has no such stage. Did you mean 'speaker'?" in first
+    assert second.startswith("'asr:tiny.en' has workers")
+    require_stages(["synth", "asr:base", "rest"], STAGES)
