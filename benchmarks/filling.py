@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.backlog import Backlog
 from benchmarks.lacking import Lacking
+from benchmarks.metering import MAKING, Meter
 from benchmarks.pending import Pending, Place
 from benchmarks.recorder import Recorder
 from benchmarks.stage import Made, SearchOrder, ToSearch
@@ -67,6 +68,7 @@ class Filling:
         self._pending = Pending(lacking.store, lacking.manifest, lacking.rule)
         self._recorder = Recorder(lacking.store)
         self._tally = Tally(lacking, self._pending)
+        self._meter = Meter(lacking.store.folder.resolve().name)
         self._open: dict[str, _Open] = {}
         self._known = {} if self._pending.is_whole else _by_request(lacking.store)
         self._unplanned = len(lacking.requests)
@@ -99,9 +101,12 @@ class Filling:
                     break
             for outcome in self._crew.wait(0.5):
                 self._backlog.learn(outcome)
+                self._meter.count(outcome)
                 self._take(outcome)
             self._recorder.write_if_due()
             self._tally.waiting(self._backlog.clips)
+            to_make = self._unplanned * self._pending.pool + self._backlog.to_make
+            self._meter.waiting({MAKING: to_make, **self._backlog.clips})
 
     def _plan(self, records: Iterator[RequestRecord], wanted: int) -> int:
         """See what is missing of further requests, until so much is to be made; returns what is to come at most."""

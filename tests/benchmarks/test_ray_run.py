@@ -1,6 +1,8 @@
 """A run with workers ends like a serial one, whatever the strategy, the number of workers and the order."""
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pandas
 import pytest
 import yaml
 
-from benchmarks import remote_models
+from benchmarks import metering, remote_models
 from benchmarks.grid import parse_grid
 from benchmarks.progress import Quiet
 from benchmarks.runner import run
@@ -134,6 +136,45 @@ def test_recordings_are_judged_and_progress_adds_up_at_first_and_again(tmp_path:
     scores = RunStore.read(tmp_path / "ray").scores.values()
     judges = {row["judge"] for row in scores}
     assert sum(row["index"] == -1 for row in scores) == 3 * len(judges)
+
+
+@pytest.fixture
+def metrics(monkeypatch) -> Iterator[dict[tuple[str, str, str], float]]:
+    """What Ray's metrics are told, by name, run and stage."""
+    told: dict[tuple[str, str, str], float] = defaultdict(float)
+
+    class Metric:
+        def __init__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> None:
+            assert description and tag_keys == ("run", "stage")
+            self._name = name
+
+        def inc(self, value: float, tags: dict[str, str]) -> None:
+            assert value > 0
+            told[self._name, tags["run"], tags["stage"]] += value
+
+        def set(self, value: float, tags: dict[str, str]) -> None:
+            told[self._name, tags["run"], tags["stage"]] = value
+
+    monkeypatch.setattr("ray.util.metrics.Counter", Metric)
+    monkeypatch.setattr("ray.util.metrics.Gauge", Metric)
+    metering._metrics.cache_clear()
+    yield told
+    metering._metrics.cache_clear()
+
+
+def test_ray_is_told_what_was_made_heard_and_lost_and_who_was_busy(tmp_path: Path, resources, recorded, metrics):
+    config = replace(CONFIG, limit=None, executor="ray", resources=resources(rest={"actors": 2, "threads": 1}))
+    for name in ("a", "b", "b"):  # the second time nobody has anything to do
+        run(config, tmp_path / name)
+    for name in ("a", "b"):
+        assert metrics["tts_eval_candidates", name, "synth"] == 16
+        assert metrics["tts_eval_failures", name, "synth"] == 4
+        for spec in ("fake", "fake:2"):
+            assert metrics["tts_eval_judgements", name, spec] == 12 + 3  # the recordings are heard as well
+            assert metrics["tts_eval_waiting", name, spec] == 0
+        assert metrics["tts_eval_waiting", name, "synth"] == 0
+        assert metrics["tts_eval_busy_seconds", name, "synth"] > 0
+        assert metrics["tts_eval_busy_seconds", name, "fake + fake:2"] > 0
 
 
 def test_a_finished_run_is_left_alone(tmp_path: Path, resources):

@@ -3,6 +3,8 @@
     resources.py   how many workers of each group, and what each of them takes
     cluster.py     the way to Ray: started here, or found at an address
     crew.py        workers in groups, fed a bounded number of tasks; they are replaced when they die
+    teams.py       those of them that share a node
+    identity.py    which code a process runs: workers and driver have to run the same
     task.py        what is done with a task whose worker died: once more, then in halves, then without it
     timeline.py    what each worker did when
     worker.py      one worker: an object that was named, and whatever it raised on purpose
