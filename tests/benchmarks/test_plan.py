@@ -107,6 +107,9 @@ def test_without_a_measure_it_says_what_it_does_not_know(tmp_path: Path):
     assert "counted as 0 seconds: fake, fake:2" in notes
     assert "adaptive stops by scores" in notes
     assert plan.like == ""
+    assert plan.wall_seconds is None  # and not the verifiers' alone
+    record = plan.as_json()
+    assert record["total"]["generator_seconds"] is record["runs"][0]["generator_seconds"] is None
     assert plan.runs[0].new_samples == 8 * 5  # as if it never stopped
     assert "no tokens" in "\n".join(plan_sweep(parse_grid(BASE | {"synth": "piper"}), tmp_path).assumptions)
 

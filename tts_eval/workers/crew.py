@@ -177,8 +177,8 @@ class Group:
                 self._bury(member, f"it did not answer within {self.share.timeout:g} s")
         ready = [member for member in self._members if not member.setting_up]
         for depth in range(1, AT_A_WORKER + 1):  # first one for each; then one more, but for what others are there for
+            kept = self._getting_ready if depth > 1 else 0
             for member in ready:
-                kept = self._getting_ready if depth > 1 else 0
                 if len(member.tasks) < depth and (task := self._take_waiting(member, kept)) is not None:
                     self._hand(member, task)
             while len(self._members) < self.share.actors and (

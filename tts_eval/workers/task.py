@@ -52,6 +52,8 @@ def cause_of_death(error: Exception) -> str:
         return "its node ran out of memory"
     if "node has died" in text or "node died" in text:
         return "its node was lost"
+    if "ActorUnavailable" in type(error).__name__:
+        return "it cannot be reached: its node was lost, or is cut off"
     if "raised in its creation task" in text:
         return f"it could not be made, {text.strip().splitlines()[-1].strip()}; have the same packages on every node"
     if "ActorDied" in type(error).__name__:

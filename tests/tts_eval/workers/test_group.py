@@ -122,3 +122,11 @@ class ActorDiedError(Exception):
 def test_why_a_worker_died_is_said_in_a_line(text, said):
     cause = cause_of_death(ActorDiedError(text))
     assert said in cause and "\n" not in cause
+
+
+class ActorUnavailableError(Exception):
+    """As Ray's is called."""
+
+
+def test_a_worker_that_cannot_be_reached_is_one_on_a_lost_node():
+    assert "its node was lost" in cause_of_death(ActorUnavailableError("The actor is unavailable: RpcError: Socket"))
