@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas
 import pytest
 
-from benchmarks.perf.chaos import descendants
+from benchmarks.perf.small_cluster import descendants
 from benchmarks.runner import run
 from reports.frame import MEASURED_TIME, results_frame
 from reports.read_run import read_run
