@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -68,7 +68,7 @@ class Outcome:
     """Of results.parquet, measured times apart."""
     differing_audio: int
     """Files that only one of the runs has, or that differ in a byte."""
-    seconds: float = field(compare=False)
+    seconds: float
 
     def __str__(self) -> str:
         """What hit it, and what it has come to."""
