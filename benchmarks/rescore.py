@@ -42,7 +42,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
         rows = [
             (record.request, row)
             for record in records
-            for row in [*manifest.candidate_rows(store, record), manifest.resynthesis_row(store, record)]
+            for row in [*manifest.candidate_rows(store, record), store.candidates.get(manifest.resynthesis_key(record))]
             if row is not None
         ]
         recorded = [record.request for record in records if record.request.ground_truth is not None]

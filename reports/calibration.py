@@ -18,7 +18,7 @@ from tts_eval.config import is_whole_pool
 from tts_eval.errors import ConfigError
 from tts_eval.manifest import read_manifest
 from tts_eval.scales import Scale, write_scales
-from tts_eval.store import RunStore
+from tts_eval.store import RunFolder
 
 FEWEST = 2
 
@@ -49,7 +49,7 @@ def calibrate(folder: Path, path: Path) -> dict[str, Scale]:
         StoreError: there is no run, or `path` cannot be written.
         ConfigError: no metric of the run has a scale, or it kept only what its search chose.
     """
-    config = read_manifest(RunStore.read(folder)).config
+    config = read_manifest(RunFolder.existing(folder)).config
     if not is_whole_pool(config):
         spent = f"strategy {config.strategy}" + (f", budget {config.budget}" if config.budget else "")
         raise ConfigError(

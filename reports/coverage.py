@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reports.pools import clip_value
+from reports.pools import number_of
 from reports.results import CandidateResult, JudgedMetric, RunResults
 
 
@@ -32,14 +32,15 @@ class Coverage:
 def coverage_of(results: RunResults) -> Coverage:
     """What is there of a run, candidate by candidate."""
     candidates = [candidate for request in results.requests for candidate in request.candidates]
-    chosen = [request.chosen for request in results.requests]
+    chosen = [failure_classes(request.chosen, results.metrics) for request in results.requests]
+    classes = [failure_classes(candidate, results.metrics) for candidate in candidates]
     return Coverage(
         requests=len(chosen),
-        scored=sum(not failure_classes(candidate, results.metrics) for candidate in chosen),
+        scored=sum(not names for names in chosen),
         candidates=len(candidates),
-        scored_candidates=sum(not failure_classes(candidate, results.metrics) for candidate in candidates),
-        failures=_count(candidates, results.metrics),
-        chosen_failures=_count(chosen, results.metrics),
+        scored_candidates=sum(not names for names in classes),
+        failures=_count(classes),
+        chosen_failures=_count(chosen),
         finishes=dict(Counter(candidate.finish.value for candidate in candidates).most_common()),
         spared=dict(Counter(key for candidate in candidates for key in candidate.spared)),
     )
@@ -49,20 +50,19 @@ def failure_classes(candidate: CandidateResult, metrics: Sequence[JudgedMetric])
     """Why some number of this candidate is missing: its own failure, else its scores'; empty when none is."""
     if candidate.failure is not None:
         return (candidate.failure.kind.value,)
-    classes = []
+    classes, scores = [], dict(candidate.scores)
     for judged in metrics:
-        score = candidate.scores.get(judged.verifier_key)
+        score = scores.get(judged.verifier_key)
         if judged.verifier_key in candidate.spared:
             continue
         if score is None:
             classes.append("not-judged")
         elif score.failure is not None:
             classes.append(score.failure.kind.value)
-        elif clip_value(candidate, judged) is None:
+        elif number_of(score, judged) is None:
             classes.append("not-a-number")
     return tuple(dict.fromkeys(classes))
 
 
-def _count(candidates: Sequence[CandidateResult], metrics: Sequence[JudgedMetric]) -> dict[str, int]:
-    counts = Counter(name for candidate in candidates for name in failure_classes(candidate, metrics))
-    return dict(counts.most_common())
+def _count(classes: Sequence[tuple[str, ...]]) -> dict[str, int]:
+    return dict(Counter(name for names in classes for name in names).most_common())

@@ -129,8 +129,8 @@ def in_order_of_rank(values: np.ndarray, ranks: np.ndarray) -> np.ndarray:
 class _Said:
     """What was heard of every candidate, best ranked first."""
 
-    differs: np.ndarray
-    """[requests, N, N], 1 where the words differ."""
+    words: np.ndarray
+    """[requests, N]; equal numbers in a row are equal words."""
     unique: np.ndarray
     bootstrap: Bootstrap
 
@@ -138,20 +138,19 @@ class _Said:
     def of(cls, results: RunResults, ranks: np.ndarray, heard_by: str, seed: int) -> _Said | None:
         if not heard_by:
             return None
-        words = in_order_of_rank(np.array([_words(request, heard_by) for request in results.requests]), ranks)
-        return cls(
-            (words[:, :, None] != words[:, None, :]).astype(float),
-            np.array([len(set(row)) for row in words.tolist()], dtype=float),
-            bootstrap_of(results.requests, seed),
-        )
+        words = np.array([_numbered(_words(request, heard_by)) for request in results.requests], dtype=np.int32)
+        unique = words.max(axis=1, initial=-1) + 1.0
+        return cls(in_order_of_rank(words, ranks), unique, bootstrap_of(results.requests, seed))
 
     def different(self) -> Estimate:
         return _estimate(Sums.of_means(self.unique), self.bootstrap, len(self.unique))
 
     def differing(self, n: int) -> Estimate | None:
-        if 2 * n > self.differs.shape[1]:
+        size = self.words.shape[1]
+        if 2 * n > size:
             return None
-        share = (self.differs * winner_pairs(self.differs.shape[1], n)).sum(axis=(1, 2))
+        pairs = winner_pairs(size, n)
+        share = np.array([((row[:, None] != row[None, :]) * pairs).sum() for row in self.words])
         return _estimate(Sums.of_means(share), self.bootstrap, len(share))
 
 
@@ -223,6 +222,12 @@ def _words(request: RequestResult, heard_by: str) -> list[str]:
     return [
         " ".join(re.findall(r"\w+", score.details.get(TRANSCRIPT, "").casefold())) if score else "" for score in heard
     ]
+
+
+def _numbered(words: list[str]) -> list[int]:
+    """The same number for the same words, from 0."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(some, len(numbers)) for some in words]
 
 
 def _estimate(sums: Sums, bootstrap: Bootstrap, expected: int) -> Estimate:

@@ -9,17 +9,25 @@ judge, or was not asked because the candidate was dropped), `SPEC#DETAIL` (e.g. 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
+from tts_eval.execution import batched
 from tts_eval.files import write_atomically
 
 if TYPE_CHECKING:
     import pandas
 
 MEASURED_TIME = ("generator_seconds", "verifier_seconds")
+KINDS = {
+    "index": int, "seed": int, "chosen": bool, "rank": int, "selection_score": float, "dropped_at": int,
+    "audio_seconds": float, "tokens": int, "generator_seconds": float, "verifier_seconds": float,
+}  # fmt: skip
+"""Of columns that hold no text; metrics are floats."""
+ROWS_AT_ONCE = 1024
 
 
 def results_frame(results: RunResults) -> pandas.DataFrame:
@@ -33,10 +41,49 @@ def results_frame(results: RunResults) -> pandas.DataFrame:
 
 
 def write_frame(results: RunResults, path: Path) -> None:
-    """Write the frame as parquet, and as CSV beside it, atomically."""
-    frame = results_frame(results)
-    write_atomically(path.with_suffix(".csv"), partial(frame.to_csv, index=False))
-    write_atomically(path, partial(frame.to_parquet, index=False))
+    """Write the frame as parquet, and as CSV beside it, atomically; it is never in memory as a whole."""
+
+    def write(csv: Path, parquet: Path) -> None:
+        columns = _names(next(iter(_batches(results)), []))
+        while (found := _write(results, columns, csv, parquet)) != columns:
+            columns = found  # a later candidate has a detail that none of the first has
+
+    write_atomically(path.with_suffix(".csv"), lambda csv: write_atomically(path, partial(write, csv)))
+
+
+def _write(results: RunResults, columns: tuple[str, ...], csv: Path, parquet: Path) -> tuple[str, ...]:
+    """Write these columns; returns those that there are."""
+    import pandas
+    import pyarrow
+    import pyarrow.parquet
+
+    numbers = {judged.key for judged in results.metrics}
+    kinds = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64(), bool: pyarrow.bool_()}
+    schema = pyarrow.schema([(name, kinds[float if name in numbers else KINDS.get(name, str)]) for name in columns])
+    floats = [field.name for field in schema if field.type == kinds[float]]
+    found: dict[str, None] = {}
+    with (
+        csv.open("w", encoding="utf-8", newline="") as lines,
+        pyarrow.parquet.ParquetWriter(parquet, schema) as writer,
+    ):
+        lines.write(pandas.DataFrame(columns=columns).to_csv(index=False))
+        for rows in _batches(results):
+            found.update(dict.fromkeys(_names(rows)))
+            frame = pandas.DataFrame(rows, columns=columns).astype(dict.fromkeys(floats, "float64"))
+            lines.write(frame.to_csv(index=False, header=False))
+            writer.write_table(pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False))
+    return tuple(found)
+
+
+def _batches(results: RunResults) -> Iterator[list[dict[str, Any]]]:
+    """The rows of some requests at a time."""
+    at_once = max(ROWS_AT_ONCE // max(results.n, 1), 1)
+    for requests in batched(results.requests, at_once):
+        yield [_row(request, candidate, results.metrics) for request in requests for candidate in request.candidates]
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in rows for name in row))
 
 
 def _row(request: RequestResult, candidate: CandidateResult, metrics: tuple[JudgedMetric, ...]) -> dict[str, Any]:
@@ -60,11 +107,12 @@ def _row(request: RequestResult, candidate: CandidateResult, metrics: tuple[Judg
         "generator_seconds": candidate.cost.generator_seconds,
         "verifier_seconds": candidate.cost.verifier_seconds,
     }
+    scores = dict(candidate.scores)
+    details = {spec: {f"{spec}#{name}": text for name, text in one.details.items()} for spec, one in scores.items()}
     for judged in metrics:
-        score = candidate.scores.get(judged.verifier_key)
+        score = scores.get(judged.verifier_key)
         row[judged.key] = score.values.get(judged.metric.name) if score else None
-        if score:
-            row |= {f"{judged.verifier_key}#{name}": text for name, text in score.details.items()}
+        row.update(details.get(judged.verifier_key, {}))
         failure = score.failure if score else None
         row[f"{judged.verifier_key}#failure"] = failure.kind.value if failure else ""
     return row

@@ -9,6 +9,8 @@ opens at once.
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from reports.banners import banners
@@ -29,11 +31,18 @@ from reports.summary import Summary
 from reports.tables import coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
 from reports.transfer_tables import TransferSection
-from reports.web_page import render_page
+from reports.web_page import page_pieces
 
 
 def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: Path) -> str:
-    """The whole page as text.
+    """The whole page as text; see `html_pieces`."""
+    return "".join(html_pieces(results, summary, shelf, section, run))
+
+
+def html_pieces(
+    results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: Path
+) -> Iterator[str]:
+    """The page as text, piece by piece: with thousands of requests it is larger than all that it is made from.
 
     Args:
         results: the run.
@@ -44,34 +53,35 @@ def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: Tr
     """
     from markupsafe import Markup
 
-    data = request_data(results, shelf, str(run))
-    return render_page(
-        "report.html.j2",
-        ("sound.js", "tree.js", "requests.js"),
-        summary=summary,
-        banners=banners(results, shelf, run),
-        headline=headline(summary),
-        metrics=metrics_table(summary),
-        scale=scale_table(summary),
-        coverage=coverage_table(summary),
-        groups=groups_table(summary),
-        speakers=speakers_table(results),
-        distributions=[Markup(svg) for svg in distributions_svg(distributions(results))],
-        curve=curve_table(summary),
-        cost=cost_table(summary),
-        panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
-        scaling=[Markup(svg) for svg in scaling_svg(scaling_rows(summary, load_published()), cost_of_k(results))],
-        transfer=section,
-        promise=[Markup(svg) for svg in promise_svg(section.hacking)],
-        group_names=sorted({request.group for request in results.requests} - {""}),
-        failure_names=sorted({name for entry in data.index["requests"] for name in entry[6]}),
-        index=data.index,
-        index_json=Markup(inert_json(data.index)),
-        chunks=[Markup(chunk) for chunk in data.chunks],
-        blocks=[(name, Markup(block_markup(clip))) for name, clip in shelf.blocks.items()],
-        origin=provenance_tables(results.run),
-        provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
-    )
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n") as spool:
+        data = request_data(results, shelf, str(run), spool)
+        yield from page_pieces(
+            "report.html.j2",
+            ("sound.js", "tree.js", "requests.js"),
+            summary=summary,
+            banners=banners(results, shelf, run),
+            headline=headline(summary),
+            metrics=metrics_table(summary),
+            scale=scale_table(summary),
+            coverage=coverage_table(summary),
+            groups=groups_table(summary),
+            speakers=speakers_table(results),
+            distributions=[Markup(svg) for svg in distributions_svg(distributions(results))],
+            curve=curve_table(summary),
+            cost=cost_table(summary),
+            panels=[Markup(svg) for svg in panels_svg(summary)] if summary.n > 1 else [],
+            scaling=[Markup(svg) for svg in scaling_svg(scaling_rows(summary, load_published()), cost_of_k(results))],
+            transfer=section,
+            promise=[Markup(svg) for svg in promise_svg(section.hacking)],
+            group_names=sorted({request.group for request in results.requests} - {""}),
+            failure_names=sorted({name for entry in data.index["requests"] for name in entry[6]}),
+            index=data.index,
+            index_json=Markup(inert_json(data.index)),
+            chunks=map(Markup, data.chunks),
+            blocks=((name, Markup(block_markup(clip))) for name, clip in shelf.blocks.items()),
+            origin=provenance_tables(results.run),
+            provenance=json.dumps(results.run, indent=2, ensure_ascii=False, default=str),
+        )
 
 
 def block_markup(clip: Encoded) -> str:

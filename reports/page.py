@@ -10,7 +10,7 @@ from reports.distribution_figure import DISTRIBUTION, distribution_csv, distribu
 from reports.figure_style import write_figure
 from reports.figures import curve_csv, save_best_at_k
 from reports.hacking import hacking_of
-from reports.html import render_html
+from reports.html import html_pieces
 from reports.latex import latex_document, latex_tables
 from reports.manner import manner_of
 from reports.markdown import render_markdown
@@ -23,7 +23,7 @@ from reports.summary import Summary, summarise
 from reports.transfer import transfer_of
 from reports.transfer_figure import PROMISE, promise_csv, save_promise
 from reports.transfer_tables import TransferSection, transfer_csv, transfer_section
-from tts_eval.files import write_text_atomically
+from tts_eval.files import write_pieces_atomically, write_text_atomically
 
 FOLDER = "report"
 
@@ -68,7 +68,7 @@ def write_report(
     )
     # Last: whoever finds the page finds all of it.
     shelf = Shelf(run_dir, audio, folder, beside=folder / audio_dir if audio_dir else None)
-    write_text_atomically(page, render_html(results, summary, shelf, section, run_dir))
+    write_pieces_atomically(page, html_pieces(results, summary, shelf, section, run_dir))
     return summary
 
 

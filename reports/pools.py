@@ -10,7 +10,7 @@ number that it would take part in is undefined.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Sums
 from tts_eval.errors import DataError
+from tts_eval.types import Score
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +61,12 @@ def ranks_of(results: RunResults) -> np.ndarray:
 
 
 def pool_of(results: RunResults, judged: JudgedMetric) -> Pool:
-    """All values of one metric; needs pools of one size (see `ranks_of`)."""
-    return _pool([(request, request.candidates) for request in results.requests], judged)
+    """All values of one metric, read-only; needs pools of one size (see `ranks_of`)."""
+    if judged not in results.pools:
+        wanted = [*results.metrics, judged]  # at once, because what takes the time is looking at every candidate
+        rows = [(request, request.candidates) for request in results.requests]
+        results.pools.update(zip(wanted, _pools(rows, wanted), strict=True))
+    return results.pools[judged]
 
 
 def chosen_of(results: RunResults, judged: JudgedMetric) -> Pool:
@@ -80,39 +85,71 @@ def resyntheses_of(requests: Sequence[RequestResult], judged: JudgedMetric) -> P
 
 
 def _pool(rows: Sequence[tuple[RequestResult, Sequence[CandidateResult]]], judged: JudgedMetric) -> Pool:
-    shape = (len(rows), len(rows[0][1]))
-    numerators, denominators = np.zeros(shape), np.ones(shape)
-    badness, is_scored, is_spared = np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    (pool,) = _pools(rows, [judged])
+    return pool
+
+
+def _pools(
+    rows: Sequence[tuple[RequestResult, Sequence[CandidateResult]]], metrics: Sequence[JudgedMetric]
+) -> list[Pool]:
+    pools = [_empty_pool(len(rows), len(rows[0][1])) for _ in metrics]
     for row, (request, candidates) in enumerate(rows):
-        length = _reference_length(request, judged)
-        for column, candidate in enumerate(candidates):
-            value = clip_value(candidate, judged)
-            is_scored[row, column] = value is not None
-            is_spared[row, column] = judged.verifier_key in candidate.spared
-            signed = judged.metric.worst if value is None else value
-            badness[row, column] = -signed if judged.metric.higher_is_better else signed
-            numerators[row, column], denominators[row, column] = _parts(candidate, judged, value, length)
-    for numbers in (numerators, badness):
-        numbers[is_spared] = np.nan
-    return Pool(Sums(numerators, denominators), badness, is_scored, is_spared)
+        scores = [dict(candidate.scores) for candidate in candidates]
+        for judged, pool in zip(metrics, pools, strict=True):
+            _fill(pool, row, request, candidates, scores, judged)
+    for pool in pools:
+        for numbers in (pool.sums.numerators, pool.badness):
+            numbers[pool.is_spared] = np.nan
+        for numbers in (pool.sums.numerators, pool.sums.denominators, pool.badness, pool.is_scored, pool.is_spared):
+            numbers.setflags(write=False)
+    return pools
+
+
+def _empty_pool(requests: int, size: int) -> Pool:
+    shape = (requests, size)
+    return Pool(
+        Sums(np.zeros(shape), np.ones(shape)), np.zeros(shape), np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+    )
+
+
+def _fill(
+    pool: Pool, row: int, request: RequestResult, candidates: Sequence[CandidateResult],
+    scores: Sequence[Mapping[str, Score]], judged: JudgedMetric,
+) -> None:  # fmt: skip
+    """One row of a pool."""
+    key = judged.verifier_key
+    length = _reference_length(request, judged)
+    for column, (candidate, known) in enumerate(zip(candidates, scores, strict=True)):
+        score = known.get(key)
+        value = number_of(score, judged)
+        pool.is_scored[row, column] = value is not None
+        pool.is_spared[row, column] = key in candidate.spared
+        signed = judged.metric.worst if value is None else value
+        pool.badness[row, column] = -signed if judged.metric.higher_is_better else signed
+        parts = _parts(score, judged, value, length)
+        pool.sums.numerators[row, column], pool.sums.denominators[row, column] = parts
 
 
 def clip_value(candidate: CandidateResult, judged: JudgedMetric) -> float | None:
     """What the judge said of one clip; None for a failed score and for a number that is not finite."""
-    value = candidate.value(judged) if candidate.is_scored(judged) else math.nan
+    return number_of(candidate.scores.get(judged.verifier_key), judged)
+
+
+def number_of(score: Score | None, judged: JudgedMetric) -> float | None:
+    """The metric of a score; None for a failed one and for a number that is not finite."""
+    value = math.nan if score is None or score.failure is not None else score.values[judged.metric.name]
     return value if math.isfinite(value) else None
 
 
-def _parts(candidate: CandidateResult, judged: JudgedMetric, value: float | None, length: float) -> tuple[float, float]:
+def _parts(score: Score | None, judged: JudgedMetric, value: float | None, length: float) -> tuple[float, float]:
     ratio = judged.metric.ratio_of
     # An infinite price has no mean: NaN makes the whole number undefined, which is what it is.
     worst = judged.metric.worst if math.isfinite(judged.metric.worst) else math.nan
     if ratio is None:
         return (worst if value is None else value), 1.0
-    if value is None:
+    if score is None or value is None:
         return worst * length, length
-    values = candidate.scores[judged.verifier_key].values
-    return values[ratio[0]], values[ratio[1]]
+    return score.values[ratio[0]], score.values[ratio[1]]
 
 
 def _reference_length(request: RequestResult, judged: JudgedMetric) -> float:

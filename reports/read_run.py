@@ -1,23 +1,28 @@
 """Builds `RunResults` from a run directory, without any model or data.
 
+Results hold what every report needs of each candidate; transcripts and the like stay in the run's files until somebody
+looks at them (see `tts_eval.columns`).
+
 A candidate that the run should have and the store has not (a run that is still going, or was
 stopped) takes its place as a missing one: coverage shows it, means count it as worst.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from reports.results import SINGLE_SAMPLE, CandidateResult, JudgedMetric, RequestResult, RunResults
 from search.rule_text import parse_rule
 from search.selection import Rule, Spared, Verdict, ranks
 from tts_eval import ground_truth
+from tts_eval.columns import RunColumns
 from tts_eval.config import RunConfig, is_whole_pool
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
-from tts_eval.records import candidate_from_row, clip_seconds, ground_truth_digest
+from tts_eval.records import clip_seconds, ground_truth_digest, row_cost, row_failure
 from tts_eval.seeds import candidate_seed
-from tts_eval.store import Row, RunStore
+from tts_eval.store import Row
 from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Score
 
 
@@ -27,19 +32,19 @@ def read_run(folder: Path) -> RunResults:
     Raises:
         StoreError: there is no run, or it is damaged.
     """
-    store = RunStore.read(folder)
-    return results_of(store, read_manifest(store), folder.resolve().name)
+    columns = RunColumns(folder)
+    return results_of(columns, read_manifest(columns), folder.resolve().name)
 
 
-def results_of(store: RunStore, manifest: Manifest, name: str) -> RunResults:
-    """The results of the run that `manifest` describes, of those that `store` holds.
+def results_of(columns: RunColumns, manifest: Manifest, name: str) -> RunResults:
+    """The results of the run that `manifest` describes, of those that lie in one directory.
 
     Raises:
-        StoreError: the store is damaged.
+        StoreError: the directory is damaged.
     """
     config = manifest.config
     rule = parse_rule(config.verifier).with_scales(manifest.scales)
-    records = read_requests(store)
+    records = read_requests(columns)
     return RunResults(
         name=name,
         suite=", ".join(filter(None, [manifest.suite, manifest.subset])),
@@ -48,7 +53,8 @@ def results_of(store: RunStore, manifest: Manifest, name: str) -> RunResults:
         strategy=_strategy(config),
         n=config.n if is_whole_pool(config) else 1,
         metrics=_judged_metrics(manifest, rule),
-        requests=tuple(_request_result(record, rule, manifest, store) for record in records),
+        requests=tuple(_request_result(record, rule, manifest, columns) for record in records),
+        damaged=columns.damaged,
         run=manifest.as_json(),
     )
 
@@ -84,10 +90,11 @@ def _judged_metrics(manifest: Manifest, rule: Rule) -> tuple[JudgedMetric, ...]:
     )
 
 
-def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store: RunStore) -> RequestResult:
+def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, columns: RunColumns) -> RequestResult:
     request = record.request
-    rows = manifest.candidate_rows(store, record)
-    scores = [manifest.scores(store, record.reference_digest, row["audio_sha256"] if row else "") for row in rows]
+    found = columns.candidates.find(manifest.candidate_keys(record))
+    rows = [one.row if one else None for one in found]
+    scores = _scores(manifest, columns, record.reference_digest, rows)
     verdicts = rule.judge(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
     spared = rule.spared(scores, verdicts)
     order = ranks([verdict.score for verdict in verdicts])
@@ -100,7 +107,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
         reference_digest=record.reference_digest,
         prompt=request.prompt,
         recording=request.ground_truth,
-        trace=next((row.get("trace") or "" for row in rows if row), ""),
+        read_trace=next((partial(columns.candidates.trace, one.place) for one in found if one), lambda: ""),
         candidates=tuple(
             _candidate_result(
                 index,
@@ -113,15 +120,25 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, store
             )
             for index, row in enumerate(rows)
         ),
-        ground_truth=_ground_truth(record, manifest, store),
-        resynthesis=_resynthesis(record, manifest, store),
+        ground_truth=_ground_truth(record, manifest, columns),
+        resynthesis=_resynthesis(record, manifest, columns),
     )
 
 
-def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) -> CandidateResult | None:
+def _scores(
+    manifest: Manifest, columns: RunColumns, reference_digest: str, rows: Sequence[Row | None]
+) -> list[Mapping[str, Score]]:
+    """By verifier, of each clip that some rows are of."""
+    return columns.scores.find(
+        [manifest.score_keys(reference_digest, row["audio_sha256"] if row else "") for row in rows]
+    )
+
+
+def _ground_truth(record: RequestRecord, manifest: Manifest, columns: RunColumns) -> CandidateResult | None:
     if record.request.ground_truth is None and not record.ground_truth_sha256:
         return None
-    scores = manifest.scores(store, ground_truth_digest(record.reference_digest), record.ground_truth_sha256)
+    keys = manifest.score_keys(ground_truth_digest(record.reference_digest), record.ground_truth_sha256)
+    (scores,) = columns.scores.find([keys])
     return CandidateResult(
         index=ground_truth.INDEX,
         seed=0,
@@ -136,11 +153,12 @@ def _ground_truth(record: RequestRecord, manifest: Manifest, store: RunStore) ->
     )
 
 
-def _resynthesis(record: RequestRecord, manifest: Manifest, store: RunStore) -> CandidateResult | None:
+def _resynthesis(record: RequestRecord, manifest: Manifest, columns: RunColumns) -> CandidateResult | None:
     if not manifest.resynthesis or (record.request.ground_truth is None and not record.ground_truth_sha256):
         return None
-    row = manifest.resynthesis_row(store, record)
-    scores = manifest.scores(store, record.reference_digest, row["audio_sha256"] if row else "")
+    (found,) = columns.candidates.find([manifest.resynthesis_key(record)])
+    row = found.row if found else None
+    (scores,) = _scores(manifest, columns, record.reference_digest, [row])
     return _candidate_result(ground_truth.RESYNTHESIS_INDEX, 0, row, 0, Verdict(None, 0, False), Spared(), scores)
 
 
@@ -160,7 +178,6 @@ def _candidate_result(
             selection_score=None,
             scores={},
         )
-    candidate = candidate_from_row(row, None)
     judged = Cost(
         verifier_seconds=sum(score.seconds for score in scores.values()),
         spared_calls=len(spared.verifiers),
@@ -168,13 +185,13 @@ def _candidate_result(
     )
     return CandidateResult(
         index=index,
-        seed=candidate.seed,
-        finish=candidate.finish,
-        failure=candidate.failure,
+        seed=row["seed"],
+        finish=FinishReason(row["finish"]),
+        failure=row_failure(row),
         audio=row["audio"] or None,
         audio_sha256=row["audio_sha256"],
         seconds=clip_seconds(row),
-        cost=candidate.cost + judged,
+        cost=row_cost(row) + judged,
         rank=rank,
         selection_score=verdict.score,
         dropped_at=verdict.stage + 1 if verdict.dropped else None,

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TextIO
 
 from reports.clips import failure_of, recognisers, scores_of, shown, transcripts_of
 from reports.coverage import failure_classes
@@ -26,6 +26,7 @@ from reports.worst_first import loss, oracle_of, sort_metrics, worst_first
 from search.trace import Fate, trace_from_json
 from tts_eval.audio import Clip
 from tts_eval.edits import AlignedChunk
+from tts_eval.execution import batched
 from tts_eval.types import FinishReason
 
 CHUNK = 10
@@ -39,23 +40,29 @@ class RequestData:
     """What the page's script gets."""
 
     index: Mapping[str, Any]
-    chunks: tuple[str, ...]
+    chunks: Iterator[str]
     """JSON each."""
 
 
-def request_data(results: RunResults, shelf: Shelf, run: str) -> RequestData:
+def request_data(results: RunResults, shelf: Shelf, run: str, spool: TextIO) -> RequestData:
     """All requests, worst first; `shelf` is stocked with their clips.
 
     Args:
         results: the run.
         shelf: where the clips go.
         run: path of the run's folder, for the command that makes a clip again.
+        spool: where the chunks wait, because a page says other things first.
     """
     ordered = worst_first(results)
     metrics = sort_metrics(results)
     first = metrics[0] if metrics else None
     shelf.stock(_sources(ordered, first))
     positions = {request.id: position for position, request in enumerate(results.requests)}
+    entries = []
+    for some in (list(map(_at_hand, few)) for few in batched(ordered, CHUNK)):
+        entries += [_entry(request, positions[request.id], results.metrics, first) for request in some]
+        details = [_detail(request, results.metrics, first, shelf, run) for request in some]
+        spool.write(inert_json(details) + "\n")
     index = {
         "run": run,
         "n": results.n,
@@ -63,13 +70,15 @@ def request_data(results: RunResults, shelf: Shelf, run: str) -> RequestData:
         "metrics": [[judged.metric.name, judged.verifier_key, not judged.selected_on] for judged in results.metrics],
         "heard": [[key, not judged.selected_on] for key, judged in recognisers(results.metrics).items()],
         "chunk": CHUNK,
-        "requests": [_entry(request, positions[request.id], results.metrics, first) for request in ordered],
+        "requests": entries,
     }
-    chunks = tuple(
-        inert_json([_detail(request, results.metrics, first, shelf, run) for request in ordered[start : start + CHUNK]])
-        for start in range(0, len(ordered), CHUNK)
-    )
-    return RequestData(index, chunks)
+    spool.seek(0)
+    return RequestData(index, (line.removesuffix("\n") for line in spool))
+
+
+def _at_hand(request: RequestResult) -> RequestResult:
+    """The same, with scores that cost nothing to look at again and again."""
+    return replace(request, candidates=tuple(replace(one, scores=dict(one.scores)) for one in request.candidates))
 
 
 def inert_json(value: object) -> str:
@@ -125,7 +134,7 @@ def _detail(
             for each in ranked
         ],
     }
-    if tree := _tree(request.trace):
+    if tree := _tree(request.read_trace()):
         detail["tree"] = tree
     if (prompt := request.prompt) is not None:
         sound = _sound_json(shelf.sound(_prompt(request))) if prompt.audio is not None else None

@@ -6,11 +6,15 @@ directory alone, so anything derived can be made again at any time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tts_eval.audio import AudioSource
 from tts_eval.types import Cost, Failure, FinishReason, Metric, Prompt, Score
+
+if TYPE_CHECKING:
+    from reports.pools import Pool
 
 SINGLE_SAMPLE = "single sample"
 """`RunResults.strategy` where nothing was chosen."""
@@ -86,8 +90,8 @@ class RequestResult:
     prompt: Prompt | None = None
     recording: AudioSource | None = None
     """The audio of `ground_truth`."""
-    trace: str = ""
-    """The way that a guided search went, as `search.trace` writes it."""
+    read_trace: Callable[[], str] = lambda: ""
+    """Gives the way that a guided search went, as `search.trace` writes it: it may be long, and few look at it."""
     ground_truth: CandidateResult | None = None
     """The recording, where the suite has one; it takes no part in the search."""
     resynthesis: CandidateResult | None = None
@@ -121,3 +125,7 @@ class RunResults:
     """What the synthesizer did not do though the requests ask for it, in words."""
     run: Mapping[str, object]
     """run.json: resolved config, versions, checksums, host."""
+    damaged: tuple[str, ...] = ()
+    """Part files of the run that could not be read; what they held is missing."""
+    pools: dict[JudgedMetric, Pool] = field(init=False, default_factory=dict, compare=False, repr=False)
+    """Memory of `reports.pools.pool_of`: every table and figure asks for the same ones."""

@@ -34,7 +34,8 @@ def _choosing_cost(results: RunResults) -> Cost:
     for candidate in (candidate for request in results.requests for candidate in request.candidates):
         stage = (candidate.dropped_at or len(rule.stages)) - 1
         shown = rule.shown_to(Verdict(None, stage, candidate.dropped_at is not None))
-        asked = [candidate.scores[spec].seconds for spec in shown if spec in candidate.scores]
+        scores = dict(candidate.scores)
+        asked = [scores[spec].seconds for spec in shown if spec in scores]
         total += Cost(verifier_seconds=sum(asked), judgements=int(bool(asked)))
     return total
 

@@ -28,11 +28,11 @@ from reports.search_cost import search_cost
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_of, cluster_unit
 from search.rule_text import parse_rule
+from tts_eval.columns import RunColumns
 from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
 from tts_eval.manifest import read_manifest
 from tts_eval.registry import parse_spec
-from tts_eval.store import RunStore
 from tts_eval.types import Cost
 
 SETTLED = 0.05
@@ -238,14 +238,14 @@ def _sampling(config: RunConfig) -> tuple[float, ...]:
 
 def _read(folder: Path, outcomes: Sequence[Outcome]) -> dict[str, dict[int, _Seen]]:
     """What each row has, by seed."""
-    stores: dict[str, RunStore] = {}
+    stores: dict[str, RunColumns] = {}
     seen: dict[str, dict[int, _Seen]] = {}
     for outcome in outcomes:
         if outcome.failure:
             continue
         cell = outcome.cell
         if cell.folder not in stores:
-            stores[cell.folder] = RunStore.read(folder / cell.folder)
+            stores[cell.folder] = RunColumns(folder / cell.folder)
         store = stores[cell.folder]
         manifest = read_manifest(store, outcome.manifest)
         results = results_of(store, manifest, cell.row)

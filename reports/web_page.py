@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reports.figures import COLOURS
@@ -16,7 +16,15 @@ def render_page(
     template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("report.css",), plays: bool = True,
     connects: bool = False, **values: object,
 ) -> str:  # fmt: skip
-    """The page as text; every value but `Markup` is escaped.
+    """The page as text; see `page_pieces`."""
+    return "".join(page_pieces(template, scripts, styles=styles, plays=plays, connects=connects, **values))
+
+
+def page_pieces(
+    template: str, scripts: Sequence[str], *, styles: Sequence[str] = ("report.css",), plays: bool = True,
+    connects: bool = False, **values: object,
+) -> Iterator[str]:  # fmt: skip
+    """The page as text, piece by piece; every value but `Markup` is escaped.
 
     Args:
         template: its file.
@@ -34,7 +42,7 @@ def render_page(
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     colours = "".join(f"--{name}:{colour};" for name, colour in COLOURS.items())
-    return environment.get_template(template).render(
+    return environment.get_template(template).generate(
         policy=policy_of(scripts, plays=plays, connects=connects),
         style=Markup(f":root{{{colours}}}\n" + "".join(map(_text, styles))),
         script=Markup(_code(scripts)),

@@ -25,7 +25,7 @@ def test_a_clip_of_a_run_is_made_again(strategy: list[object], index: int, tmp_p
     again, _ = soundfile.read(tmp_path / "again.flac", dtype="int16")
     (stored,) = (tmp_path / "run/candidates/audio").glob(f"{identifier}_{index}_*.flac")
     assert (soundfile.read(stored, dtype="int16")[0] == again).all()
-    traces = [request.trace for request in read_run(tmp_path / "run").requests]
+    traces = [request.read_trace() for request in read_run(tmp_path / "run").requests]
     assert all(trace.startswith("[[0,null,") for trace in traces) if strategy is GUIDED else set(traces) == {""}
 
 

@@ -7,7 +7,7 @@ import errno
 import os
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -46,9 +46,15 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text_atomically(path: Path, text: str) -> None:
     """Write UTF-8 text; see `write_atomically`."""
+    write_pieces_atomically(path, [text])
+
+
+def write_pieces_atomically(path: Path, pieces: Iterable[str]) -> None:
+    """Write UTF-8 text that is never in memory as a whole; see `write_atomically`."""
 
     def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.writelines(pieces)
 
     write_atomically(path, write)
 

@@ -29,7 +29,7 @@ from tts_eval.records import (
 )
 from tts_eval.scales import Scales, scales_from_json, scales_json
 from tts_eval.seeds import candidate_seed
-from tts_eval.store import Row, RunStore
+from tts_eval.store import Row, RunFolder, RunStore
 from tts_eval.types import Metric, Prompt, Request, Score, Verifier
 
 
@@ -144,16 +144,17 @@ class Manifest:
         }
 
     def candidate_rows(self, store: RunStore, record: RequestRecord) -> list[Row | None]:
-        """The stored row of each candidate of a request; None where there is none yet.
+        """The stored row of each candidate of a request; None where there is none yet."""
+        return [store.candidates.get(key) for key in self.candidate_keys(record)]
 
-        There are N of them, or the one that a search chose.
-        """
+    def candidate_keys(self, record: RequestRecord) -> list[str]:
+        """Under which the candidates of a request are stored: there are N of them, or the one that a search chose."""
         config = self.config
         if not is_whole_pool(config):
-            return [store.candidates.get(self.search_key(record))]
+            return [self.search_key(record)]
         sampling = sampling_of(config)
         identifier = record.request.id
-        keys = (
+        return [
             candidate_key(
                 self.synthesizer,
                 identifier,
@@ -163,15 +164,12 @@ class Manifest:
                 index,
             )
             for index in range(config.n)
-        )
-        return [store.candidates.get(key) for key in keys]
+        ]
 
-    def resynthesis_row(self, store: RunStore, record: RequestRecord) -> Row | None:
-        """The stored row of the recording as the codec gives it back; None where there is none yet."""
+    def resynthesis_key(self, record: RequestRecord) -> str:
+        """Under which the recording is stored as the codec gives it back."""
         truth, job = record.ground_truth_sha256, resynthesis_job(record.request)
-        return store.candidates.get(
-            candidate_key(self.resynthesis, job.request.id, truth, job.sampling, job.seed, job.index)
-        )
+        return candidate_key(self.resynthesis, job.request.id, truth, job.sampling, job.seed, job.index)
 
     def search_key(self, record: RequestRecord) -> str:
         """Under which the candidate is stored that this run's search chose for a request."""
@@ -190,14 +188,17 @@ class Manifest:
 
     def scores(self, store: RunStore, reference_digest: str, audio_sha256: str) -> dict[str, Score]:
         """What each verifier said of some audio against a reference, by spec; nothing where there is no audio ("")."""
+        keys = self.score_keys(reference_digest, audio_sha256)
+        return {spec: score_from_row(store.scores[key]) for spec, key in keys.items() if key in store.scores}
+
+    def score_keys(self, reference_digest: str, audio_sha256: str) -> dict[str, str]:
+        """Under which that is stored, by spec."""
         if not audio_sha256:
             return {}
-        found = {}
-        for spec, verifier in self.verifiers.items():
-            key = score_key(verifier.identity, verifier.judge, reference_digest, audio_sha256)
-            if key in store.scores:
-                found[spec] = score_from_row(store.scores[key])
-        return found
+        return {
+            spec: score_key(verifier.identity, verifier.judge, reference_digest, audio_sha256)
+            for spec, verifier in self.verifiers.items()
+        }
 
 
 def write_manifest(store: RunStore, manifest: Manifest) -> None:
@@ -205,7 +206,7 @@ def write_manifest(store: RunStore, manifest: Manifest) -> None:
     store.write_json("run.json", manifest.as_json())
 
 
-def read_manifest(store: RunStore, name: str = "run.json") -> Manifest:
+def read_manifest(store: RunFolder, name: str = "run.json") -> Manifest:
     """The run.json of a run, or what is kept under another name of an earlier one in the same folder.
 
     Raises:
@@ -238,7 +239,7 @@ def write_requests(store: RunStore, requests: Sequence[Request]) -> None:
     write_text_atomically(store.folder / "requests.jsonl", "\n".join(lines) + "\n")
 
 
-def read_requests(store: RunStore) -> tuple[RequestRecord, ...]:
+def read_requests(store: RunFolder) -> tuple[RequestRecord, ...]:
     """The requests of a run. Prompts and ground truths are paths, as far as they were files.
 
     Raises:

@@ -58,7 +58,7 @@ def candidate_key(
     synthesizer: str, request_id: str, request_digest: str, sampling: Sampling, seed: int, index: int
 ) -> str:
     """Identity of one candidate; `synthesizer` is NAME:REVISION."""
-    return _digest(synthesizer, request_id, request_digest, asdict(sampling), seed, index)
+    return _digest(synthesizer, request_id, request_digest, _sampling_fields(sampling), seed, index)
 
 
 def search_key(synthesizer: str, request: Sequence[str], settings: Mapping[str, Any], verifiers: Sequence[str]) -> str:
@@ -130,18 +130,23 @@ def candidate_from_row(row: Row, clip: Clip | None) -> Candidate:
         tokens=None
         if row["tokens"] is None
         else np.frombuffer(row["tokens"], dtype=row["tokens_dtype"]).reshape(row["tokens_shape"]),
-        cost=Cost(
-            tokens=row["tokens_sampled"],
-            audio_seconds=row["audio_seconds"],
-            generator_seconds=row["generator_seconds"],
-            flops=row["flops"],
-            verifier_seconds=row.get("search_verifier_seconds", 0.0),
-            judgements=row.get("search_judgements", 0),
-            spared_calls=row.get("search_spared_calls", 0),
-            spared_seconds=row.get("search_spared_seconds", 0.0),
-            retries=row.get("retries", 0),
-        ),
+        cost=row_cost(row),
         failure=row_failure(row),
+    )
+
+
+def row_cost(row: Row) -> Cost:
+    """What the candidate cost that `row` describes."""
+    return Cost(
+        tokens=row["tokens_sampled"],
+        audio_seconds=row["audio_seconds"],
+        generator_seconds=row["generator_seconds"],
+        flops=row.get("flops"),
+        verifier_seconds=row.get("search_verifier_seconds", 0.0),
+        judgements=row.get("search_judgements", 0),
+        spared_calls=row.get("search_spared_calls", 0),
+        spared_seconds=row.get("search_spared_seconds", 0.0),
+        retries=row.get("retries", 0),
     )
 
 
@@ -193,7 +198,12 @@ def is_transient(failure: Failure | None) -> bool:
 
 @lru_cache(maxsize=64)
 def _sampling_json(sampling: Sampling) -> str:
-    return json.dumps(asdict(sampling))
+    return json.dumps(_sampling_fields(sampling))
+
+
+@lru_cache(maxsize=64)
+def _sampling_fields(sampling: Sampling) -> Mapping[str, Any]:
+    return asdict(sampling)
 
 
 def _audio_digest(source: AudioSource | None) -> str | None:

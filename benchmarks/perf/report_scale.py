@@ -2,8 +2,8 @@
 
 A made-up run of the fake synthesizer (3 s clips) and two made-up recognisers is stored, reported by the
 command line in a process of its own, and opened in Chromium from disk. Targets for 1,000 x 16: under 60 s
-and 2 GB, a page under 15 MB without audio, first paint under 2 s, search under 100 ms. Beside it the
-same run with a quarter of the candidates, to see what one more candidate costs.
+and 2 GB, a page under 15 MB without audio, first paint under 2 s, search under 100 ms. Beside it, without
+audio, runs with a quarter of the candidates and with four times as many: what one more of them costs.
 
     python -m benchmarks.perf.report_scale
     python -m benchmarks.perf.report_scale --requests 100 --n 4 --folder /tmp/somewhere
@@ -99,8 +99,8 @@ def _compared(text: str, transcript: str) -> Comparison:
     return load_protocol(PROTOCOL).compare(text, transcript)
 
 
-def store_run(folder: Path, *, requests: int, n: int) -> None:
-    """A finished run in `folder`, made without models."""
+def store_run(folder: Path, *, requests: int, n: int, is_heard: bool = True) -> None:
+    """A finished run in `folder`, made without models; unless it `is_heard`, its audio is one file by many names."""
     synthesizer = FakeSynthesizer()
     judges = {"asr:tiny.en": MadeUpRecogniser("tiny.en", 1), "asr:base": MadeUpRecogniser("base", 2)}
     config = RunConfig(synth="fake", n=n, verifier="asr:tiny.en#likelihood", judge=("asr:base",))
@@ -125,12 +125,12 @@ def store_run(folder: Path, *, requests: int, n: int) -> None:
         )  # fmt: skip
         (folder / "candidates/audio").mkdir(parents=True)
         for request in asked:
-            _store_request(store, synthesizer, judges, config, request)
+            _store_request(store, synthesizer, judges, config, request, is_heard=is_heard)
 
 
 def _store_request(
     store: RunStore, synthesizer: FakeSynthesizer, judges: dict[str, MadeUpRecogniser], config: RunConfig,
-    request: Request,
+    request: Request, *, is_heard: bool,
 ) -> None:  # fmt: skip
     record, sampling = RequestRecord.of(request), sampling_of(config)
     jobs = [
@@ -143,7 +143,11 @@ def _store_request(
         clip = made.clip.quantised() if made.clip else None
         assert clip is not None
         audio = f"candidates/audio/{audio_name(job, key)}"
-        write_audio(store.folder / audio, clip)
+        path, any_clip = store.folder / audio, store.folder / "candidates" / "any.flac"
+        if is_heard or not any_clip.exists():
+            write_audio(path if is_heard else any_clip, clip)
+        if not is_heard:
+            path.hardlink_to(any_clip)
         candidate = replace(made, clip=clip)
         candidates.append(candidate_row(key, request.id, synthesizer, candidate, audio))
         for judge in judges.values():
@@ -206,22 +210,27 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp())
     rows: dict[str, dict[str, float]] = {}
-    for n in sorted({max(arguments.n // 4, 1), arguments.n}):
+    sizes = (max(arguments.n // 4, 1), arguments.n, 4 * arguments.n)
+    for n in sizes:
         run = folder / f"{arguments.requests}x{n}"
+        is_heard = n == arguments.n
         if not (run / "run.json").exists():
-            store_run(run, requests=arguments.requests, n=n)
-        for audio in ("none", "embed"):
+            store_run(run, requests=arguments.requests, n=n, is_heard=is_heard)
+        for audio in ("none", "embed") if is_heard else ("none",):
             row = measure_report(run, audio)
             rows[f"{arguments.requests} x {n}, audio {audio}"] = row | measure_page(run / FOLDER / "report.html")
     names = ("seconds", "cpu_seconds", "peak_mb", "page_mb", "first_paint_ms", "search_ms")
     print(f"{'':<28}" + "".join(f"{name:>16}" for name in names))
     for title, row in rows.items():
         print(f"{title:<28}" + "".join(f"{row[name]:>16.1f}" if name in row else f"{'':>16}" for name in names))
+    small, large = (rows[f"{arguments.requests} x {n}, audio none"]["peak_mb"] for n in (sizes[0], sizes[-1]))
+    slope = (large - small) * 1024 / (arguments.requests * (sizes[-1] - sizes[0]))
+    print(f"one more candidate takes {slope:.2f} kB of memory")
     if not arguments.folder:
         shutil.rmtree(folder)
     settings = {"requests": arguments.requests, "n": arguments.n, "targets": TARGETS}
     rounded = {title: {name: round(value, 1) for name, value in row.items()} for title, row in rows.items()}
-    print(json.dumps({**settings, "measured": rounded}))
+    print(json.dumps({**settings, "measured": rounded, "kb_per_candidate": round(slope, 2)}))
 
 
 if __name__ == "__main__":

@@ -265,7 +265,7 @@ TRACE = [
 
 def test_a_guided_search_shows_its_tree_and_plays_the_chosen_line(browser: Browser, tmp_path: Path) -> None:
     made = make_results(tmp_path, requests=2, n=1)
-    requests = tuple(replace(request, trace=json.dumps(TRACE)) for request in made.requests)
+    requests = tuple(replace(request, read_trace=lambda: json.dumps(TRACE)) for request in made.requests)
     one = Opened(browser, write_page(replace(made, requests=requests), tmp_path))
     page = one.page
     page.get_by_text("The search: who was kept").last.click()
@@ -285,7 +285,9 @@ def test_a_guided_search_shows_its_tree_and_plays_the_chosen_line(browser: Brows
 def test_a_large_tree_counts_who_was_dropped(tmp_path: Path) -> None:
     made = make_results(tmp_path, requests=1, n=1)
     rows = [[0, None, 0.5, 0.1, "kept" if number < 16 else "dropped", int(number == 3)] for number in range(700)]
-    page = write_page(replace(made, requests=(replace(made.requests[0], trace=json.dumps(rows)),)), tmp_path)
+    page = write_page(
+        replace(made, requests=(replace(made.requests[0], read_trace=lambda: json.dumps(rows)),)), tmp_path
+    )
     (detail,) = json.loads(re.findall(r'id="requests-0">(.*?)</script>', page.read_text(encoding="utf-8"))[0])
     assert len(detail["tree"]) == 17 and detail["tree"][-1] == [0, 684]
     assert detail["tree"][3] == [0, None, 0.5, "0.1", "k", 1]
