@@ -15,6 +15,7 @@ from reports.page import FOLDER
 from reports.preference import preference
 from reports.read_run import read_run
 from reports.shelf import Shelf
+from tts_eval.cli.folders import local_path, reported_on
 from tts_eval.errors import ConfigError
 from tts_eval.files import write_text_atomically
 
@@ -23,16 +24,23 @@ FEWEST = 6
 
 
 def ab_command(
-    what: Annotated[list[Path], typer.Argument(help="A run, two runs, or results that the page saved.")],
+    what: Annotated[list[str], typer.Argument(help="A run, two runs (or their URLs), or results that the page saved.")],
     pairs: Annotated[int, typer.Option(min=1, help="Pairs that are drawn.")] = 20,
     seed: Annotated[int, typer.Option(min=0, help="Decides which pairs, and which clip comes first.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Page to write; default RUN/report/ab.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", parser=local_path, help="Page to write; default RUN/report/ab.html.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Blind listening: one run is N = 1 against the chosen clip, two are their choices; results become a win rate."""
-    if all(path.is_file() for path in what):
-        _say(what, as_json=as_json)
-        return
+    with reported_on(what) as paths:
+        if all(path.is_file() for path in paths):
+            _say(paths, as_json=as_json)
+        else:
+            _write_page(paths, pairs, seed, out, as_json=as_json)
+
+
+def _write_page(what: list[Path], pairs: int, seed: int, out: Path | None, *, as_json: bool) -> None:
     if len(what) > 2:
         raise ConfigError([f"{len(what)} runs are given; expected one, or two to compare, or results of a test."])
     runs = [read_run(path) for path in what]

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from tts_eval.audio import Clip, read_audio, write_audio
+from tts_eval.cli.folders import local_path, read_folder
 from tts_eval.cli.synth import search_one
 from tts_eval.config import is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
@@ -27,10 +28,12 @@ FULL_SCALE, ROUNDING = 32768, 8
 
 
 def again_command(
-    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    run: Annotated[Path, typer.Argument(parser=read_folder, help="Folder of the run.")],
     request: Annotated[str, typer.Argument(help="Id of the request.")],
     index: Annotated[int, typer.Option(min=0, help="Which candidate; a search makes its choice again.")] = 0,
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .wav, .flac or .ogg.")] = Path("again.wav"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", parser=local_path, help="File to write: .wav, .flac or .ogg.")
+    ] = Path("again.wav"),
 ) -> None:
     """Make a clip of a run once more: same request, prompt, seed and settings; says whether it is the same audio."""
     if out.suffix.lower() not in (".wav", ".flac", ".ogg"):

@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.calibration import calibrate
+from tts_eval.cli.folders import local_path, read_folder
 
 
 def calibrate_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, JSON.")] = Path("scales.json"),
+    folder: Annotated[Path, typer.Argument(parser=read_folder, help="Folder of a run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", parser=local_path, help="File to write, JSON.")] = Path(
+        "scales.json"
+    ),
 ) -> None:
     """Measure mean and deviation of every metric of a run, for --verifier "z(... + ..., scales.json)"."""
     table = Table("metric", "mean", "deviation", "clips")

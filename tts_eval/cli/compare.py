@@ -24,13 +24,16 @@ from reports.comparison_tables import (
 from reports.interval_methods import METHODS, Method
 from reports.shelf import AudioMode
 from reports.tables import to_rich
+from tts_eval.cli.folders import local_path, read_folder
 
 LONGEST_NAME = 120
 
 
 def compare_command(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs of one suite; all against the first.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default runs/B-vs-A.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(parser=read_folder, help="Folders of runs of one suite; all against the first.")
+    ],
+    out: Annotated[Path | None, typer.Option(parser=local_path, help="Folder to write; default runs/B-vs-A.")] = None,
     interval: Annotated[str, typer.Option(help="How intervals are made: expanded, percentile or bca.")] = "expanded",
     audio: Annotated[str, typer.Option(help="Clips inside the page (embed), or none.")] = "embed",
     fail_on: Annotated[float, typer.Option(help="Share of unscored requests that is still a success.")] = 0.1,

@@ -20,6 +20,7 @@ from reports.formatting import difference_text
 from reports.outlook import Outlook, outlook_of
 from reports.read_run import read_run
 from tts_eval.cli.durations import duration_text
+from tts_eval.cli.folders import local_path, read_folder
 from tts_eval.cli.scaled_plans import show_scaled_plans
 from tts_eval.cli.sweep import default_folder
 from tts_eval.config import read_yaml
@@ -28,9 +29,14 @@ from tts_eval.errors import ConfigError
 
 def plan_command(
     grid: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="What 'tts-eval sweep' would be given.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default runs/NAME of the file.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=local_path, help="Folder of the sweep; default runs/NAME of the file.")
+    ] = None,
     like: Annotated[
-        Path | None, typer.Option(show_default="what --out holds", help="Run whose costs are taken for those to come.")
+        Path | None,
+        typer.Option(
+            show_default="what --out holds", parser=read_folder, help="Run whose costs are taken for those to come."
+        ),
     ] = None,
     nodes: Annotated[
         str | None, typer.Option(metavar="N[,N...]", help="Also the wall time with so many devices, a worker on each.")

@@ -10,12 +10,15 @@ import typer
 from reports.read_run import read_run
 from reports.replication import load_published, replication_page
 from reports.summary import summarise
+from tts_eval.cli.folders import local_path, read_folder
 from tts_eval.files import write_text_atomically
 
 
 def replicate_command(
-    runs: Annotated[list[Path] | None, typer.Argument(help="Folders of runs; none: published numbers alone.")] = None,
-    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("replication.md"),
+    runs: Annotated[
+        list[Path] | None, typer.Argument(parser=read_folder, help="Folders of runs; none: published numbers alone.")
+    ] = None,
+    out: Annotated[Path, typer.Option(parser=local_path, help="Page to write.")] = Path("replication.md"),
 ) -> None:
     """Write what papers report beside what runs measured: same requests, protocol and judge in one table."""
     summaries = [summarise(read_run(run)) for run in runs or []]

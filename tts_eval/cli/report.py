@@ -18,22 +18,30 @@ from reports.page import write_report
 from reports.read_run import read_run
 from reports.summary import Summary
 from reports.tables import coverage_table, groups_overview, headline, metrics_table, to_rich
+from tts_eval.cli.folders import local_path, reported_on
 from tts_eval.cli.sweep import finish_sweep
 
 
 def report_command(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folder of a run, or of a sweep; or of runs.")],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folder or URL of a run or sweep; or of runs.")],
     audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
     audio_dir: Annotated[
         str, typer.Option(help="Folder beside the page that gets every clip as Ogg Opus, instead of the page.")
     ] = "",
-    out: Annotated[Path | None, typer.Option(help="Folder of a leaderboard; default runs/leaderboard.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(parser=local_path, help="Folder of a leaderboard; default runs/leaderboard.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Write the report of a run or a sweep again: HTML page (of a run), Markdown, LaTeX, figures, tables.
 
     Of several runs it writes a leaderboard instead: those that can be compared ranked together.
     """
+    with reported_on(runs) as folders:
+        _report(folders, audio, audio_dir, out, as_json=as_json)
+
+
+def _report(runs: list[Path], audio: str, audio_dir: str, out: Path | None, *, as_json: bool) -> None:
     is_sweep = len(runs) == 1 and (runs[0] / SWEEP).is_file()
     if (len(runs) > 1 or is_sweep) and (audio != "embed" or audio_dir):
         raise typer.BadParameter(

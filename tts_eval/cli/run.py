@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.runner import run
+from tts_eval.cli.folders import worked_on
 from tts_eval.cli.progress_lines import ProgressKind, show
 from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, is_whole_pool, parse_config, read_yaml
@@ -82,7 +83,9 @@ def run_command(
     resources: Annotated[
         str | None, typer.Option(show_default="worked out", help="YAML file with the workers of each stage.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; default runs/SUITE-SYNTH-nN.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Run folder, or a URL of one (s3://...); default runs/SUITE-SYNTH-nN.")
+    ] = None,
     progress: Annotated[
         ProgressKind, typer.Option(help="Bars in a terminal, or JSON lines on standard error.")
     ] = ProgressKind.BARS,
@@ -114,11 +117,11 @@ def run_command(
     }
     settings = read_yaml(config_file) if config_file else {}
     config = parse_config(settings | {name: value for name, value in flags.items() if value is not None})
-    folder = out or default_folder(config)
-    with show(progress) as bars:
-        run(config, folder, bars)
-    Console(stderr=True).print()
-    summary = finish(folder, as_json=as_json)
+    with worked_on(out or default_folder(config)) as folder:
+        with show(progress) as bars:
+            run(config, folder, bars)
+        Console(stderr=True).print()
+        summary = finish(folder, as_json=as_json)
     raise typer.Exit(exit_code(summary, config.fail_on))
 
 

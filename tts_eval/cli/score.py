@@ -12,14 +12,16 @@ import typer
 from benchmarks.rescore import add_judges
 from benchmarks.runner import run
 from benchmarks.suite import load_suite
+from tts_eval.cli.folders import worked_on
 from tts_eval.cli.progress_lines import show
 from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, parse_config
 from tts_eval.errors import ConfigError
+from tts_eval.remote_folder import is_url
 
 
 def score_command(
-    target: Annotated[Path, typer.Argument(help="Folder of a run, or a folder of audio files ID.wav.")],
+    target: Annotated[str, typer.Argument(help="Folder or URL of a run, or a folder of audio files ID.wav.")],
     requests: Annotated[
         str | None, typer.Option("--list", help="For a folder of audio: meta.lst with what each file should say.")
     ] = None,
@@ -37,28 +39,32 @@ def score_command(
     ] = False,
     judge: Annotated[list[str] | None, typer.Option(help="Verifier that reports; repeat for several.")] = None,
     fail_on: Annotated[float, typer.Option(help="Share of unscored requests that is still a success.")] = 0.1,
-    out: Annotated[Path | None, typer.Option(help="For a folder of audio: the run folder; default runs/NAME.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="For a folder of audio: the run folder, or its URL; default runs/NAME.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object on standard output.")] = False,
 ) -> None:
     """Judge a run again, or judge audio that exists already. No audio is made."""
-    if (target / "run.json").is_file():
+    if is_url(target) or (Path(target) / "run.json").is_file():
         if requests or suite or data_dir or limit or sample or official_skip or out:
             raise ConfigError(
                 [f"{target} is a run: it knows its requests and its folder; name judges only (drop --list, --out ...)."]
             )
         if not judge:
             raise ConfigError(["Which judge? For example: --judge asr:base. Run 'tts-eval ls verifiers' for all."])
-        folder = target
-        with show() as bars:
-            add_judges(folder, judge, bars)
+        with worked_on(target) as folder:
+            with show() as bars:
+                add_judges(folder, judge, bars)
+            summary = finish(folder, as_json=as_json)
     else:
-        if not target.is_dir():
+        clips = Path(target)
+        if not clips.is_dir():
             raise ConfigError(
                 [f"No folder at {target}. Give a run, or a folder of audio files with --list meta.lst or --suite."]
             )
         config = _folder_config(
-            target,
-            _spec(target, requests, suite),
+            clips,
+            _spec(clips, requests, suite),
             {
                 "data_dir": data_dir,
                 "limit": limit,
@@ -68,10 +74,10 @@ def score_command(
                 "fail_on": fail_on,
             },
         )
-        folder = out or Path("runs") / target.resolve().name
-        with show() as bars:
-            run(config, folder, bars)
-    summary = finish(folder, as_json=as_json)
+        with worked_on(out or Path("runs") / clips.resolve().name) as folder:
+            with show() as bars:
+                run(config, folder, bars)
+            summary = finish(folder, as_json=as_json)
     raise typer.Exit(exit_code(summary, fail_on))
 
 

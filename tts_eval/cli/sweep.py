@@ -15,13 +15,16 @@ from reports.sweep import SweepSummary
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import failures_table, sweep_json, sweep_table, tradeoff_table
 from reports.tables import to_rich
+from tts_eval.cli.folders import worked_on
 from tts_eval.cli.progress_lines import ProgressKind, show
 from tts_eval.config import read_yaml
 
 
 def sweep_command(
     grid: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="Settings of runs; lists are axes.")],
-    out: Annotated[Path | None, typer.Option(help="Folder of the sweep; default runs/NAME of the file.")] = None,
+    out: Annotated[
+        str | None, typer.Option(help="Folder of the sweep, or a URL (s3://...); default runs/NAME of the file.")
+    ] = None,
     executor: Annotated[
         str | None, typer.Option(show_default="the file's", help="Who works: serial, or ray for many at once.")
     ] = None,
@@ -39,11 +42,11 @@ def sweep_command(
     """Run a grid of strategies, budgets, temperatures and seeds, or go on with one that was stopped."""
     flags = {"executor": executor, "address": address, "resources": resources}
     cells = parse_grid(read_yaml(grid) | {name: value for name, value in flags.items() if value is not None})
-    folder = out or default_folder(grid)
-    with show(progress) as bars:
-        run_sweep(cells, folder, bars)
-    Console(stderr=True).print()
-    summary = finish_sweep(folder, as_json=as_json)
+    with worked_on(out or default_folder(grid)) as folder:
+        with show(progress) as bars:
+            run_sweep(cells, folder, bars)
+        Console(stderr=True).print()
+        summary = finish_sweep(folder, as_json=as_json)
     raise typer.Exit(exit_code(summary, max(cell.config.fail_on for cell in cells)))
 
 

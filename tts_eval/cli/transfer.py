@@ -13,6 +13,7 @@ from reports.read_run import read_run
 from reports.tables import to_rich
 from reports.transfer import transfer_of
 from reports.transfer_tables import first_metric_pairs, transfer_tables
+from tts_eval.cli.folders import read_folder
 from tts_eval.errors import ConfigError
 
 WIDE = 120
@@ -20,7 +21,9 @@ WIDE = 120
 
 
 def transfer_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a run of best-of-n, e.g. a pilot with --n 4.")],
+    run: Annotated[
+        Path, typer.Argument(parser=read_folder, help="Folder of a run of best-of-n, e.g. a pilot with --n 4.")
+    ],
     judge: Annotated[
         list[str] | None,
         typer.Option("--judge", help="Who judges, e.g. asr:base; repeatable. The run's held-out judges by default."),
