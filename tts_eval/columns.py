@@ -61,7 +61,7 @@ class RunColumns(RunFolder):
 
 
 class Keys:
-    """Which row a key is of, in 16 bytes a row: by its 64-bit hash, which two of a million rows share once in 10^7 runs."""
+    """Which row a key is of, in 16 bytes a row: by its 64-bit hash, which two of a million share once in 10^7 runs."""
 
     def __init__(self, hashes: array[int]) -> None:
         """Of rows in order, by `hash` of their keys."""
