@@ -6,20 +6,54 @@ from collections import Counter
 from pathlib import Path
 
 from reports.live import is_going
-from reports.results import RunResults
+from reports.results import CandidateResult, RunResults
 from reports.shelf import Shelf
 from tts_eval import __version__
 from tts_eval.types import FailureKind
 
+MOST_NAMED = 3
+"""Files."""
+
 
 def banners(results: RunResults, shelf: Shelf, run_dir: Path) -> list[str]:
     """Sentences, the weightiest first; none where nothing is amiss. `shelf` is stocked."""
-    return [*_unfinished(results, run_dir), *_unjudged(results), *_versions(results), *shelf.remarks]
+    return [
+        *_damaged(results),
+        *_unfinished(results, run_dir),
+        *_unjudged(results),
+        *_versions(results),
+        *shelf.remarks,
+    ]
+
+
+def _damaged(results: RunResults) -> list[str]:
+    if not results.damaged:
+        return []
+    some, files = len(results.damaged), ", ".join(results.damaged[:MOST_NAMED])
+    more = f" and {some - MOST_NAMED} more" if some > MOST_NAMED else ""
+    candidates = [candidate for request in results.requests for candidate in request.candidates]
+    lost = [
+        f"{count:,} {what}"
+        for count, what in (
+            (sum(map(_is_missing, candidates)), "candidates"),
+            (sum(number for _, number in _waiting(results)), "scores"),
+        )
+        if count
+    ]
+    missing = f" {' and '.join(lost)} are missing and count as worst." if lost else " Nothing is missing all the same."
+    return [
+        f"Damaged: {files}{more} cannot be read.{missing} "
+        "The command that began the run sets the damaged file aside and makes what is missing again."
+    ]
+
+
+def _is_missing(candidate: CandidateResult) -> bool:
+    return candidate.failure is not None and candidate.failure.kind is FailureKind.MISSING
 
 
 def _unfinished(results: RunResults, run_dir: Path) -> list[str]:
     candidates = [candidate for request in results.requests for candidate in request.candidates]
-    missing = sum(one.failure is not None and one.failure.kind is FailureKind.MISSING for one in candidates)
+    missing = sum(map(_is_missing, candidates))
     if is_going(run_dir):
         there = f"{len(candidates) - missing} of {len(candidates)} candidates are there"
         return [
@@ -34,6 +68,14 @@ def _unfinished(results: RunResults, run_dir: Path) -> list[str]:
 
 
 def _unjudged(results: RunResults) -> list[str]:
+    return [
+        f"{key} has not heard {count} candidates; they count as worst. Run the same command again."
+        for key, count in _waiting(results)
+    ]
+
+
+def _waiting(results: RunResults) -> list[tuple[str, int]]:
+    """How many candidates each verifier has not heard, of those that are there."""
     waiting: Counter[str] = Counter()
     for key in dict.fromkeys(judged.verifier_key for judged in results.metrics):
         for request in results.requests:
@@ -41,11 +83,7 @@ def _unjudged(results: RunResults) -> list[str]:
                 candidate.failure is None and key not in candidate.scores and key not in candidate.spared
                 for candidate in request.candidates
             )
-    return [
-        f"{key} has not heard {count} candidates; they count as worst. Run the same command again."
-        for key, count in waiting.items()
-        if count
-    ]
+    return [(key, count) for key, count in waiting.items() if count]
 
 
 def _versions(results: RunResults) -> list[str]:

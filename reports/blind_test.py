@@ -9,6 +9,8 @@ all of them. Not handled: loudness (clips are played as they are), and listeners
 from __future__ import annotations
 
 import filecmp
+import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,9 @@ from tts_eval.errors import DataError
 
 KIND = "tts-eval blind test 1"
 """Says what a results file is, and of which version."""
+
+IDENTITY = re.compile(r'<script type="application/json" id="test">.*"id":"([0-9a-f]{16})"}</script>')
+"""Of a page's test: what is asked, in which order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,10 @@ def render_blind_test(
             "request": pair.request.id, "text": pair.request.text, "order": order,
             "clips": [clips[letter] for letter in order],
         })  # fmt: skip
-    test = {"kind": KIND, "a": names[0], "b": names[1], "seed": seed, "eligible": len(pairs), "questions": questions}
+    test: dict[str, object] = {
+        "kind": KIND, "a": names[0], "b": names[1], "seed": seed, "eligible": len(pairs), "questions": questions,
+    }  # fmt: skip
+    test["id"] = hashlib.sha256(inert_json(test).encode("utf-8")).hexdigest()[:16]
     return render_page(
         "blind_test.html.j2",
         ("sound.js", "blind_test.js"),
@@ -111,6 +119,16 @@ def render_blind_test(
         test=Markup(inert_json(test)),
         blocks=[(name, Markup(block)) for name, block in blocks.items()],
     )
+
+
+def is_same_test(page: Path, text: str) -> bool:
+    """Whether the page of a blind test asks the very questions that another one, as text, does."""
+    try:
+        before = IDENTITY.search(page.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return False
+    now = IDENTITY.search(text)
+    return before is not None and now is not None and before[1] == now[1]
 
 
 def _audible(pairs: Iterable[Pair]) -> list[Pair]:

@@ -50,7 +50,7 @@ def failure_classes(candidate: CandidateResult, metrics: Sequence[JudgedMetric])
     """Why some number of this candidate is missing: its own failure, else its scores'; empty when none is."""
     if candidate.failure is not None:
         return (candidate.failure.kind.value,)
-    classes, scores = [], dict(candidate.scores)
+    classes, scores = [], dict(candidate.scores.items())
     for judged in metrics:
         score = scores.get(judged.verifier_key)
         if judged.verifier_key in candidate.spared:

@@ -16,12 +16,12 @@ def number(value: float | None, metric: Metric) -> str:
     if metric.is_rate:
         return percent(value)
     text = f"{value:.2f} s" if metric.unit == "seconds" else f"{value:.3f}"
-    return text.replace("-", MINUS)
+    return _with_minus(text)
 
 
 def percent(value: float | None) -> str:
     """Per cent with two decimals."""
-    return UNDEFINED if value is None else f"{100 * value:.2f} %".replace("-", MINUS)
+    return UNDEFINED if value is None else _with_minus(f"{100 * value:.2f} %")
 
 
 def difference_text(value: float | None, metric: Metric) -> str:
@@ -42,17 +42,26 @@ def interval_text(interval: Interval | None, metric: Metric, *, signed: bool = T
 
 def gain_text(value: float | None) -> str:
     """A relative gain in whole per cent, positive when better."""
-    return UNDEFINED if value is None else f"{100 * value:+.0f} %".replace("-", MINUS)
+    return UNDEFINED if value is None else _with_minus(f"{100 * value:+.0f} %")
 
 
 def gain_interval_text(interval: Interval | None) -> str:
     """`[low, high]` of a relative gain, in per cent; empty where undefined."""
-    return "" if interval is None else f"[{100 * interval.low:+.0f}, {100 * interval.high:+.0f}]".replace("-", MINUS)
+    if interval is None:
+        return ""
+    low, high = (_with_minus(f"{100 * end:+.0f}") for end in interval)
+    return f"[{low}, {high}]"
 
 
 def seconds_text(value: float) -> str:
     """Seconds with one decimal and thousands apart."""
     return f"{value:,.1f} s"
+
+
+def _with_minus(text: str) -> str:
+    """The number with a minus sign as it is printed; what is rounded to nothing has none."""
+    is_nothing = not any(digit in text for digit in "123456789")
+    return text.replace("-", "") if is_nothing else text.replace("-", MINUS)
 
 
 def _bare(value: float, metric: Metric) -> str:

@@ -83,7 +83,7 @@ def _batches(results: RunResults) -> Iterator[list[dict[str, Any]]]:
 
 
 def _names(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for row in rows for name in row))
+    return tuple(dict.fromkeys(name for names in dict.fromkeys(map(tuple, rows)) for name in names))
 
 
 def _row(request: RequestResult, candidate: CandidateResult, metrics: tuple[JudgedMetric, ...]) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def _row(request: RequestResult, candidate: CandidateResult, metrics: tuple[Judg
         "generator_seconds": candidate.cost.generator_seconds,
         "verifier_seconds": candidate.cost.verifier_seconds,
     }
-    scores = dict(candidate.scores)
+    scores = dict(candidate.scores.items())
     details = {spec: {f"{spec}#{name}": text for name, text in one.details.items()} for spec, one in scores.items()}
     for judged in metrics:
         score = scores.get(judged.verifier_key)

@@ -31,7 +31,7 @@ from reports.summary import Summary
 from reports.tables import coverage_table, curve_table, groups_table, headline, metrics_table
 from reports.transfer_figure import promise_svg
 from reports.transfer_tables import TransferSection
-from reports.web_page import page_pieces
+from reports.web_page import REPORT_SCRIPTS, page_pieces
 
 
 def render_html(results: RunResults, summary: Summary, shelf: Shelf, section: TransferSection, run: Path) -> str:
@@ -57,7 +57,7 @@ def html_pieces(
         data = request_data(results, shelf, str(run), spool)
         yield from page_pieces(
             "report.html.j2",
-            ("sound.js", "tree.js", "requests.js"),
+            REPORT_SCRIPTS,
             summary=summary,
             banners=banners(results, shelf, run),
             headline=headline(summary),

@@ -42,7 +42,7 @@ class Row:
     """One run in its group."""
 
     place: int | None
-    """From 1; None where it is not ranked."""
+    """From 1; equal values share one. None where it is not ranked."""
     line: RunLine
     values: Mapping[Identity, Value]
     to_first: Estimate | None
@@ -194,7 +194,9 @@ def _group(lines: Sequence[RunLine], identity: Identity | None, reason: str, see
         else:
             change = _difference(sums[order[0], identity], sums[place, identity], bootstrap, values[place][identity])
             standing = _standing(change, bootstrap.n_clusters)
-            rows.append(Row(place=len(rows) + 1, line=line, values=values[place], to_first=change, standing=standing))
+            is_equal = values[place][identity].estimate.value == rows[-1].values[identity].estimate.value
+            number = rows[-1].place if is_equal else len(rows) + 1
+            rows.append(Row(place=number, line=line, values=values[place], to_first=change, standing=standing))
     return Group(
         suite=max((line.suite for line in lines), key=len),  # runs of older versions do not say which part it was
         ranked_by=first.judgements[identity] if identity else None,

@@ -94,7 +94,7 @@ def _pools(
 ) -> list[Pool]:
     pools = [_empty_pool(len(rows), len(rows[0][1])) for _ in metrics]
     for row, (request, candidates) in enumerate(rows):
-        scores = [dict(candidate.scores) for candidate in candidates]
+        scores = [dict(candidate.scores.items()) for candidate in candidates]
         for judged, pool in zip(metrics, pools, strict=True):
             _fill(pool, row, request, candidates, scores, judged)
     for pool in pools:

@@ -78,7 +78,9 @@ def request_data(results: RunResults, shelf: Shelf, run: str, spool: TextIO) -> 
 
 def _at_hand(request: RequestResult) -> RequestResult:
     """The same, with scores that cost nothing to look at again and again."""
-    return replace(request, candidates=tuple(replace(one, scores=dict(one.scores)) for one in request.candidates))
+    return replace(
+        request, candidates=tuple(replace(one, scores=dict(one.scores.items())) for one in request.candidates)
+    )
 
 
 def inert_json(value: object) -> str:

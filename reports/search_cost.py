@@ -9,35 +9,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.results import RunResults
+from reports.results import CandidateResult, RunResults
 from search.rule_text import parse_rule
-from search.selection import Verdict
+from search.selection import Rule, Verdict
 from tts_eval.types import Cost
 
 
 def search_cost(results: RunResults) -> Cost:
     """What the search of all requests cost."""
-    total = Cost()
+    rule = _rule(results)
+    total, choosing = Cost(), Cost()
     for candidate in (candidate for request in results.requests for candidate in request.candidates):
-        judged = sum(score.seconds for score in candidate.scores.values())
+        seconds = {spec: score.seconds for spec, score in candidate.scores.items()}
+        judged = sum(seconds.values())
         total += candidate.cost + Cost(verifier_seconds=-judged)  # the reader added all of them; a search knows its own
-    return total + _choosing_cost(results) if results.n > 1 else total
+        if rule is not None:
+            choosing += _choosing_cost(rule, candidate, seconds)
+    return total + choosing
 
 
-def _choosing_cost(results: RunResults) -> Cost:
+def _rule(results: RunResults) -> Rule | None:
+    """What a pool was chosen from by; None where nothing was."""
     config = results.run.get("config")
     text = str(config.get("verifier", "")) if isinstance(config, Mapping) else ""
-    if not text:
-        return Cost()
-    rule = parse_rule(text)
-    total = Cost()
-    for candidate in (candidate for request in results.requests for candidate in request.candidates):
-        stage = (candidate.dropped_at or len(rule.stages)) - 1
-        shown = rule.shown_to(Verdict(None, stage, candidate.dropped_at is not None))
-        scores = dict(candidate.scores)
-        asked = [scores[spec].seconds for spec in shown if spec in scores]
-        total += Cost(verifier_seconds=sum(asked), judgements=int(bool(asked)))
-    return total
+    return parse_rule(text) if text and results.n > 1 else None
+
+
+def _choosing_cost(rule: Rule, candidate: CandidateResult, seconds: Mapping[str, float]) -> Cost:
+    stage = (candidate.dropped_at or len(rule.stages)) - 1
+    shown = rule.shown_to(Verdict(None, stage, candidate.dropped_at is not None))
+    asked = [seconds[spec] for spec in shown if spec in seconds]
+    return Cost(verifier_seconds=sum(asked), judgements=int(bool(asked)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

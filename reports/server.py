@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reports.served_files import file_at, folder_at, media_type
 from reports.viewer import REPORT, SCRIPTS, Viewer
-from reports.web_page import policy_of
+from reports.web_page import OWN_SCRIPTS, policy_of, script_source
 from tts_eval.errors import TTSEvalError
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 FRAMES = "; frame-ancestors 'none'"
 ANY_FILE = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'" + FRAMES
 A_REPORT = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src 'self' data:; "
-    "media-src 'self' data: blob:; base-uri 'none'; form-action 'none'" + FRAMES
+    f"default-src 'none'; script-src {' '.join(map(script_source, OWN_SCRIPTS))}; style-src 'unsafe-inline'; "
+    "img-src 'self' data:; media-src 'self' data: blob:; base-uri 'none'; form-action 'none'" + FRAMES
 )
-"""Reports bring a policy of their own, which allows their own script alone; both hold."""
+"""A page in the folder may be anybody's: only the scripts of our own pages run, whatever its own policy allows."""
 HEADERS: Mapping[str, str] = {
     "cache-control": "no-cache",
     "content-security-policy": ANY_FILE,

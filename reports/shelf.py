@@ -76,6 +76,7 @@ class Shelf:
         self._most_seconds = most_seconds
         self._sounds: dict[Source, Sound] = {}
         self._outside: set[Source] = set()
+        self._bare: set[Source] = set()
         self._missing: dict[Source, str] = {}
 
     def stock(self, sources: Iterable[Source]) -> None:
@@ -98,8 +99,11 @@ class Shelf:
         sound = self._sounds.get(source) or self._linked(source)
         if sound.problem:
             self._missing[source] = sound.problem
-        elif not sound.block:
+            return sound
+        if not sound.block:
             self._outside.add(source)
+        if not sound.wave:
+            self._bare.add(source)
         return sound
 
     @property
@@ -114,7 +118,12 @@ class Shelf:
             said.append(
                 f"The first {self.seconds / 60:.0f} minutes of audio are inside this page; "
                 f"{len(self._outside)} other clips are played from the run's folder, as long as the page lies in it. "
-                "--audio-dir takes all of them along."
+                "--audio-dir takes all of them along. Pictures of the sound are drawn of what is inside."
+            )
+        elif self._bare and self._most_seconds:
+            said.append(
+                f"{len(self._bare)} clips play, but have no picture of their sound: that is drawn of the first "
+                f"{self._most_seconds / 60:.0f} minutes of audio, what is listened to most."
             )
         return said
 

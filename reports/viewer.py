@@ -1,7 +1,8 @@
 """The pages that `tts-eval view` shows, made in memory: the leaderboard with the list of runs, and a run's report.
 
-A run's own report.html is shown where it is newer than everything in the run; else the page is made from the run as
-it is now. What was made is remembered until the run changes. Nothing is ever written to the folder.
+A run's own report.html is shown where this version made it and it is newer than everything in the run; else the page
+is made from the run as it is now. What was made is remembered until the run changes. Nothing is ever written to the
+folder.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from reports.shelf import Shelf
 from reports.summary import summarise
 from reports.transfer import transfer_of
 from reports.transfer_tables import transfer_section
-from reports.web_page import render_page
+from reports.web_page import REPORT_SCRIPTS, render_page, script_source
 from tts_eval.errors import TTSEvalError
 
 REPORT = "report/report.html"
@@ -94,7 +95,8 @@ class Viewer:
         """
         mark = fingerprint(folder), is_going(folder)
         own = file_at(self.root, (folder / REPORT).relative_to(self.root).as_posix())
-        if own is not None and own.stat().st_mtime_ns >= max((time for _, time, _ in mark[0]), default=0):
+        newest = max((time for _, time, _ in mark[0]), default=0)
+        if own is not None and own.stat().st_mtime_ns >= newest and _has_our_script(own):
             return own
         with self._making:
             if folder not in self._pages or self._pages[folder][0] != mark:
@@ -123,6 +125,12 @@ class Viewer:
             else:
                 lines.append(replace(line, name=name))
         return Leaderboard(groups=groups_of(lines), unreadable=tuple(unreadable)), unread
+
+
+def _has_our_script(page: Path) -> bool:
+    """Whether the page says, at its beginning, that it runs the script that our reports have now."""
+    with page.open(encoding="utf-8", errors="replace") as stream:
+        return script_source(REPORT_SCRIPTS) in stream.read(2000)
 
 
 def address(path: str) -> str:

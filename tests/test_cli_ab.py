@@ -53,3 +53,21 @@ def test_clips_that_are_the_same_or_gone_are_no_pairs(tmp_path: Path) -> None:
         clip.unlink()
     gone = cli("ab", run)
     assert gone.returncode == 2 and "whose files are gone" in " ".join(gone.stderr.split())
+
+
+def test_a_page_that_asks_about_other_pairs_is_kept(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli("run", *FAKE, "--judge", "fake:2", "--limit", 12, "--n", 4, "--out", run).returncode == 0
+    pages = [last_json(cli("ab", run, "--pairs", 3, "--seed", seed, "--json"))["page"] for seed in (0, 1, 0, 2, 1)]
+    names = [Path(page).name for page in pages]
+    assert names == ["ab.html", "ab-2.html", "ab.html", "ab-3.html", "ab-2.html"]
+    kept = (run / "report/ab.html").read_bytes()
+    again = cli("ab", run, "--pairs", 3, "--seed", 3, "--out", run / "report/ab.html")
+    assert "which asks about other pairs" in " ".join(again.stdout.split())
+    assert (run / "report/ab.html").read_bytes() == kept
+
+
+def test_results_and_runs_are_not_mixed(tmp_path: Path) -> None:
+    (tmp_path / "saved.json").write_text("{}")
+    result = cli("ab", tmp_path, tmp_path / "saved.json")
+    assert result.returncode == 2 and "saved.json is a file among folders" in " ".join(result.stderr.split())

@@ -14,7 +14,7 @@ import json
 from array import array
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence, ValuesView
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -232,7 +232,7 @@ class ScoreColumns:
 class _ScoresOfClip(Mapping[str, Score]):
     """Scores by verifier, each made when it is asked for: as columns they take a tenth of the memory.
 
-    Who looks at them again and again makes a `dict` of them.
+    Who looks at them again and again makes a `dict` of `items()`, which come all at once.
     """
 
     __slots__ = ("_clip", "_columns", "_rows", "_specs")
@@ -250,10 +250,21 @@ class _ScoresOfClip(Mapping[str, Score]):
         return spec in self._specs and bool(self._rows[self._clip, self._specs[str(spec)]] >= 0)
 
     def __iter__(self) -> Iterator[str]:
-        return (spec for spec, number in self._specs.items() if self._rows[self._clip, number] >= 0)
+        rows = self._rows[self._clip].tolist()
+        return iter([spec for spec, row in zip(self._specs, rows, strict=True) if row >= 0])
 
     def __len__(self) -> int:
         return int((self._rows[self._clip] >= 0).sum())
+
+    def items(self) -> ItemsView[str, Score]:
+        return self._all().items()
+
+    def values(self) -> ValuesView[Score]:
+        return self._all().values()
+
+    def _all(self) -> dict[str, Score]:
+        score, rows = self._columns.score, self._rows[self._clip].tolist()
+        return {spec: score(row) for spec, row in zip(self._specs, rows, strict=True) if row >= 0}
 
 
 class _Details(Mapping[str, str]):

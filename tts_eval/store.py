@@ -127,7 +127,12 @@ class RunFolder:
             StoreError: there is no run in it.
         """
         if not (folder / "run.json").is_file():
-            raise StoreError(f"{folder} is not a run: it has no run.json. Give the --out folder of 'tts-eval run'.")
+            what = (
+                "it has no run.json" if folder.is_dir() else "it is a file" if folder.exists() else "it does not exist"
+            )
+            inside = [path.parent.name for path in sorted(folder.glob("*/run.json"))[:3]] if folder.is_dir() else []
+            advice = f" Runs inside it: {', '.join(inside)}." if inside else ""
+            raise StoreError(f"{folder} is not a run: {what}. Give the --out folder of 'tts-eval run'.{advice}")
         return RunFolder(folder)
 
     def read_json(self, name: str) -> dict[str, Any]:

@@ -3,7 +3,24 @@
   const block = document.getElementById("test");
   if (!block) return;
   const test = JSON.parse(block.textContent);
-  const answers = [];
+  const place = `tts-eval blind test ${test.id}`;
+  // What was answered survives a reload; a browser that lets the page store nothing is no reason to stop.
+  const recalled = () => {
+    try {
+      const known = JSON.parse(localStorage.getItem(place));
+      const fits = ({ request, order, answer }, number) =>
+        request === test.questions[number]?.request && order === test.questions[number].order && ["a", "b", "tie"].includes(answer);
+      return Array.isArray(known) && known.every(fits) ? known : [];
+    } catch {
+      return [];
+    }
+  };
+  const remember = () => {
+    try {
+      localStorage.setItem(place, JSON.stringify(answers));
+    } catch { /* see above */ }
+  };
+  const answers = recalled();
   const find = (id) => document.getElementById(id);
   const choices = [...document.querySelectorAll("[data-answer]")];
   let heard = new Set();
@@ -43,12 +60,20 @@
     const { request, order } = test.questions[answers.length];
     const letter = { first: order[0], second: order[1], tie: "tie" }[given];
     answers.push({ request, order, answer: letter });
+    remember();
     ask();
   };
 
   const back = () => {
     if (!answers.length) return;
     answers.pop();
+    remember();
+    ask();
+  };
+
+  const again = () => {
+    answers.length = 0;
+    remember();
     ask();
   };
 
@@ -80,6 +105,7 @@
   for (const button of choices) button.addEventListener("click", () => answer(button.dataset.answer));
   find("back").addEventListener("click", back);
   find("save").addEventListener("click", save);
+  find("again").addEventListener("click", again);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.shiftKey || event.target.matches("input")) return;
     const given = { ArrowLeft: "first", ArrowDown: "tie", ArrowRight: "second" }[event.key];

@@ -14,7 +14,7 @@
       if (!bar) continue;
       bar.max = run[`${what}_expected`] || 1;
       bar.value = run[what];
-      const of = what === "scores" ? "of at most" : "of";
+      const of = what === "scores" && run.scores < run.scores_expected ? "of at most" : "of";
       item.querySelector(`[data-count=${what}]`).textContent = `${run[what]} ${of} ${run[`${what}_expected`]}`;
     }
     if (wasGoing && !run.is_going) tell("A run has ended. Reload the page for its place in the leaderboard.");

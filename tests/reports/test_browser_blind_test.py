@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import NARROW, Opened, running, serious_problems
+from browser import NARROW, Opened, expect, running, serious_problems
 from results_factory import make_results
 
 from reports.blind_test import first_against_chosen, render_blind_test
@@ -103,6 +103,32 @@ def test_the_seed_decides_the_order_and_both_orders_occur(browser: Browser, tmp_
         one.context.close()
     assert orders[0] == orders[1] != orders[2]
     assert {order for some in orders for _, order in some} == {"ab", "ba"}
+
+
+def test_answers_survive_a_reload_and_belong_to_their_test(browser: Browser, tmp_path: Path) -> None:
+    one = Opened(browser, written(tmp_path))
+    page = one.page
+    for key in ("1", "2", "ArrowRight", "1", "2", "ArrowDown"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("heading", name=f"Pair 3 of {PAIRS}")).to_be_visible()
+    before = results_of(page, tmp_path / "before.json")["answers"]
+    page.reload()
+    expect(page.get_by_role("heading", name=f"Pair 3 of {PAIRS}")).to_be_visible()
+    assert results_of(page, tmp_path / "after.json")["answers"] == before
+    written(tmp_path, seed=1)  # another test under the same address
+    page.reload()
+    expect(page.get_by_role("heading", name=f"Pair 1 of {PAIRS}")).to_be_visible()
+    written(tmp_path)
+    page.reload()
+    for key in ("1", "2", "ArrowLeft") * 2:
+        page.keyboard.press(key)
+    expect(page.locator("#result")).to_be_visible()
+    page.get_by_role("button", name="Start again").click()
+    expect(page.get_by_role("heading", name=f"Pair 1 of {PAIRS}")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("heading", name=f"Pair 1 of {PAIRS}")).to_be_visible()
+    assert one.strangers == [] and one.complaints == []
+    one.context.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -86,6 +86,12 @@ def test_differences_are_paired() -> None:
     assert np.diff(group.rows[1].values[group.ranked_by.identity].estimate.interval) > 0
 
 
+def test_equal_runs_share_a_place() -> None:
+    good = run("a")
+    (group,) = board(good, worse_run(good, "c"), worse_run(good, "d"), run("b"), worse_run(run("x", 2), "e")).groups
+    assert [row.place for row in group.rows] == [1, 1, 3, 3, 3]
+
+
 def test_the_order_of_requests_does_not_matter() -> None:
     one = run("a")
     (group,) = board(one, replace(one, name="b", requests=one.requests[::-1])).groups
@@ -196,7 +202,8 @@ def test_every_format_has_the_same_numbers() -> None:
     ]
     value = f"{100 * float(ranking[1]['value']):.2f} %"
     assert value in leaderboard_markdown(one)
-    assert value.replace("%", r"\%") in leaderboard_latex(one) and value in render_leaderboard(one)
+    assert value.replace("%", r"\%") in leaderboard_latex(one)
+    assert value.replace(" ", "\N{NO-BREAK SPACE}") in render_leaderboard(one)
     assert entry.keys[1][0] == 2.0 and entry.keys[1][2] == float(ranking[1]["value"])
     for words in (HELD_OUT, "whisper-norm@1", "paired"):
         assert all(
@@ -231,7 +238,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     one = read_leaderboard([damaged, tmp_path / "nothing"])
     assert one.groups == ()
     assert [name for name, _ in one.unreadable] == ["damaged", "nothing"]
-    assert "cannot be read" in one.unreadable[0][1] and "no run.json" in one.unreadable[1][1]
+    assert "cannot be read" in one.unreadable[0][1] and "does not exist" in one.unreadable[1][1]
     assert "damaged" in render_leaderboard(one)
     write_leaderboard(one, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(FILES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import fcntl
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,8 @@ def test_audio_that_is_not_in_the_page_is_said(tmp_path: Path) -> None:
     assert said(results, tmp_path, "link") == []
     (banner,) = said(results, tmp_path, most_seconds=20.0)
     assert banner.startswith("The first 0 minutes of audio are inside") and "other clips are played from" in banner
+    (banner,) = said(results, tmp_path, "link", most_seconds=20.0)
+    assert re.match(r"\d+ clips play, but have no picture of their sound", banner)
     for file in (tmp_path / "audio").iterdir():
         file.unlink()
     (banner,) = said(results, tmp_path)

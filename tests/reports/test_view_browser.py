@@ -189,3 +189,17 @@ def test_progress_moves_without_a_reload(tab: Tab, runs: Path, tmp_path: Path) -
         shutil.copytree(runs / "one", place / "one")
         sync_api.expect(tab.page.locator("#stale")).to_contain_text("Reload the page to see them")
     assert [url for url in tab.asked if not url.startswith(served.url)] == ["data:,"] * tab.asked.count("data:,")
+
+
+def test_a_page_of_somebody_else_runs_no_script(tab: Tab, served: Served, runs: Path) -> None:
+    folder = runs / "one/report"
+    folder.mkdir(exist_ok=True)
+    script = "document.title = 'taken'; fetch('/').then(() => document.title = 'read');"
+    (folder / "theirs.html").write_text(f"<title>quiet</title><script>{script}</script><p onclick='{script}'>text</p>")
+    try:
+        tab.page.goto(f"{served.url}runs/one/report/theirs.html")
+        tab.page.get_by_text("text").click()
+        assert tab.page.title() == "quiet"
+        assert any("Content Security Policy" in complaint for complaint in tab.complaints)
+    finally:
+        (folder / "theirs.html").unlink()

@@ -20,6 +20,7 @@ from reports.live import Watch, runs_below
 from reports.served_files import file_at, folder_at, media_type
 from reports.server import LOCAL, is_own_host
 from reports.viewer import Viewer
+from reports.web_page import REPORT_SCRIPTS, script_source
 from tts_eval.cli.app import app
 from tts_eval.errors import ConfigError
 from tts_eval.store import RunStore
@@ -134,6 +135,7 @@ def test_every_answer_has_a_policy(served: Served, path: str) -> None:
     policy = headers["content-security-policy"]
     assert policy.startswith("default-src 'none'") and "frame-ancestors 'none'" in policy
     assert "http" not in policy and "*" not in policy
+    assert "script-src 'unsafe" not in policy and not (path == "/runs/ten.txt" and "script-src" in policy)
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
@@ -169,9 +171,12 @@ def test_a_report_that_is_there_is_shown_until_the_run_goes_on(tmp_path: Path) -
     folder = make_run(tmp_path / "a")
     (folder / "report").mkdir()
     own = folder / "report/report.html"
-    own.write_text("its own")
+    own.write_text(f'<meta content="script-src {script_source(REPORT_SCRIPTS)}">its own')
     viewer = Viewer(tmp_path)
     assert viewer.report(folder.resolve()) == own.resolve()
+    own.write_text("somebody else's <script>alert(1)</script>")
+    assert "alert(1)" not in str(viewer.report(folder.resolve()))
+    own.write_text(f'<meta content="script-src {script_source(REPORT_SCRIPTS)}">its own')
     os.utime(own, (1, 1))
     made = viewer.report(folder.resolve())
     assert isinstance(made, str) and made is viewer.report(folder.resolve())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from reports.blind_test import first_against_chosen, render_blind_test, run_against_run, told_apart
+from reports.blind_test import first_against_chosen, is_same_test, render_blind_test, run_against_run, told_apart
 from reports.formatting import percent
 from reports.page import FOLDER
 from reports.preference import preference
@@ -19,6 +20,10 @@ from tts_eval.cli.folders import local_path, reported_on
 from tts_eval.errors import ConfigError
 from tts_eval.files import write_text_atomically
 
+EXPECTED = (
+    "the folder of a run (N = 1 against what it chose), two such folders (what each chose), or the JSON files that "
+    "the page of a blind test saves ('Save results')"
+)
 FEWEST = 6
 """Requests below which no answer can be told from chance: six of six is p = 0.03."""
 
@@ -41,23 +46,44 @@ def ab_command(
 
 
 def _write_page(what: list[Path], pairs: int, seed: int, out: Path | None, *, as_json: bool) -> None:
+    strange = [path for path in what if not path.is_dir()]
+    if strange:
+        raise ConfigError([f"{path} is {_what(path)}; expected {EXPECTED}." for path in strange])
     if len(what) > 2:
-        raise ConfigError([f"{len(what)} runs are given; expected one, or two to compare, or results of a test."])
+        raise ConfigError([f"{len(what)} runs are given; expected {EXPECTED}."])
     runs = [read_run(path) for path in what]
     audible = run_against_run(runs[0], runs[1]) if len(runs) == 2 else first_against_chosen(runs[0])
     found = told_apart(audible, (what[0], what[-1]))
     names = (runs[0].name, runs[1].name) if len(runs) == 2 else (f"{runs[0].name}, N = 1", f"{runs[0].name}, chosen")
-    page = out or what[0] / FOLDER / "ab.html"
-    shelves = (Shelf(what[0], "embed", page.parent), Shelf(what[-1], "embed", page.parent))
-    write_text_atomically(page, render_blind_test(found, names, shelves, most=pairs, seed=seed))
+    first = out or what[0] / FOLDER / "ab.html"
+    shelves = (Shelf(what[0], "embed", first.parent), Shelf(what[-1], "embed", first.parent))
+    text = render_blind_test(found, names, shelves, most=pairs, seed=seed)
+    page = _free(first, text)
+    write_text_atomically(page, text)
     console = Console(stderr=as_json)
     drawn = min(pairs, len(found))
-    for line in (f"{drawn} of {len(found)} pairs that differ: {names[0]} against {names[1]}", f"page     {page}"):
+    lines = [f"{drawn} of {len(found)} pairs that differ: {names[0]} against {names[1]}", f"page     {page}"]
+    if page != first:
+        lines.append(f"kept     {first}, which asks about other pairs")
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if as_json:
         typer.echo(
             json.dumps({"page": str(page), "pairs": drawn, "eligible": len(found), "a": names[0], "b": names[1]})
         )
+
+
+def _what(path: Path) -> str:
+    return "a file among folders" if path.is_file() else "not there"
+
+
+def _free(page: Path, text: str) -> Path:
+    """Where the page goes: never over a page that asks about other pairs, whose answers somebody may be giving."""
+    for number in itertools.count(2):
+        place = page if number == 2 else page.with_stem(f"{page.stem}-{number - 1}")
+        if not place.exists() or is_same_test(place, text):
+            return place
+    raise AssertionError("there is no end of numbers")
 
 
 def _say(files: list[Path], *, as_json: bool) -> None:
