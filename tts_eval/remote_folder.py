@@ -59,12 +59,12 @@ class RemoteFolder:
         self._lease: Lease | None = None
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, may_be_empty: bool = True) -> Iterator[None]:
         """Claim the URL and this machine's copy, and bring the copy up to date.
 
         Raises:
             RunLockedError: somebody else works there.
-            StoreError: it cannot be reached or written, or both sides changed the same file.
+            StoreError: it cannot be reached or written, both sides changed the same file, or there is nothing.
         """
         with self._locked(fcntl.LOCK_EX) as is_ours:
             if not is_ours:
@@ -75,7 +75,7 @@ class RemoteFolder:
             self._lease = lease
             try:
                 with self._explained("read"):
-                    self._pull(may_be_empty=True)
+                    self._pull(may_be_empty=may_be_empty)
                 yield
             finally:
                 self._lease = None

@@ -45,8 +45,12 @@ def local_path(text: str) -> Path:
 
 
 @contextlib.contextmanager
-def worked_on(place: str | Path) -> Iterator[Path]:
+def worked_on(place: str | Path, *, is_new: bool = False) -> Iterator[Path]:
     """The folder to work in for a path or a URL; what was made there is pushed, also when the work ends in an error.
+
+    Args:
+        place: path or URL.
+        is_new: whether it may be one where nothing is yet.
 
     Raises:
         RunLockedError: somebody else works at the URL.
@@ -57,7 +61,7 @@ def worked_on(place: str | Path) -> Iterator[Path]:
         return
     remote = RemoteFolder(str(place))
     try:
-        with remote.writing():
+        with remote.writing(may_be_empty=is_new):
             typer.echo(f"{remote.url} is worked on in {remote.folder}", err=True)
             try:
                 with _Pushing(remote):
@@ -69,7 +73,7 @@ def worked_on(place: str | Path) -> Iterator[Path]:
             _push_the_rest(remote)
             typer.echo(f"pushed to {remote.url}", err=True)
     except KeyboardInterrupt as error:
-        typer.echo(f"interrupted; not all of {remote.folder} is at {remote.url} - the same command pushes it", err=True)
+        typer.echo(f"interrupted; the same command goes on, and pushes what is only in {remote.folder}", err=True)
         raise typer.Exit(130) from error
 
 

@@ -117,7 +117,7 @@ def run_command(
     }
     settings = read_yaml(config_file) if config_file else {}
     config = parse_config(settings | {name: value for name, value in flags.items() if value is not None})
-    with worked_on(out or default_folder(config)) as folder:
+    with worked_on(out or default_folder(config), is_new=True) as folder:
         with show(progress) as bars:
             run(config, folder, bars)
         Console(stderr=True).print()

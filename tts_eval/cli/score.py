@@ -74,7 +74,7 @@ def score_command(
                 "fail_on": fail_on,
             },
         )
-        with worked_on(out or Path("runs") / clips.resolve().name) as folder:
+        with worked_on(out or Path("runs") / clips.resolve().name, is_new=True) as folder:
             with show() as bars:
                 run(config, folder, bars)
             summary = finish(folder, as_json=as_json)

@@ -42,7 +42,7 @@ def sweep_command(
     """Run a grid of strategies, budgets, temperatures and seeds, or go on with one that was stopped."""
     flags = {"executor": executor, "address": address, "resources": resources}
     cells = parse_grid(read_yaml(grid) | {name: value for name, value in flags.items() if value is not None})
-    with worked_on(out or default_folder(grid)) as folder:
+    with worked_on(out or default_folder(grid), is_new=True) as folder:
         with show(progress) as bars:
             run_sweep(cells, folder, bars)
         Console(stderr=True).print()
