@@ -39,7 +39,9 @@ class RemoteModels(Models):
         """
         super().__init__()
         config = configs[0]
-        shares = parse_resources(read_yaml(Path(config.resources))) if config.resources else {}
+        shares = (
+            parse_resources(read_yaml(Path(config.resources), example="synth: {actors: 2}")) if config.resources else {}
+        )
         stages = ["synth", *dict.fromkeys(spec for each in configs for spec in self._specs(each))]
         require_stages(shares, stages)  # before Ray is started, which takes its time
         self._cluster = Cluster(config.address)

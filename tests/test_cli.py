@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 
 from reports.read_run import read_run
 from search.strategy import SearchResult
 from tts_eval import weights
 from tts_eval.audio import Clip, read_audio, write_audio
-from tts_eval.cli import synth
+from tts_eval.cli import report, synth
 from tts_eval.config import RunConfig
 from tts_eval.types import Request
 
@@ -345,6 +346,17 @@ def test_a_terminal_gets_progress_and_standard_output_stays_clean(tmp_path: Path
     assert len(output.splitlines()) == 1
 
 
+def test_an_interrupt_while_the_report_is_written_says_what_to_do(tmp_path: Path, monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "read_run", interrupted)
+    with pytest.raises(typer.Exit) as ended:
+        report.finish(tmp_path / "a run")
+    assert ended.value.exit_code == 130
+    assert f"tts-eval report {tmp_path / 'a run'}" in capsys.readouterr().err
+
+
 def test_a_kept_back_share_decides_the_exit_code(tmp_path: Path):
     sound = Clip(np.sin(np.arange(16_000, dtype=np.float32) / 20) / 4, 16_000)
     (tmp_path / "audio").mkdir()
@@ -352,7 +364,9 @@ def test_a_kept_back_share_decides_the_exit_code(tmp_path: Path):
     (tmp_path / "meta.lst").write_text("a|||one two\nb|||three four\n")
     flags = ["--suite", f"list:{tmp_path}/meta.lst", "--synth", f"wavs:{tmp_path}/audio", "--n", 1]
     flags += ["--verifier", "fake", "--judge", "fake:2"]
-    assert cli("run", *flags, "--fail-on", 0.4, "--out", tmp_path / "strict").returncode == 1
+    strict = cli("run", *flags, "--fail-on", 0.4, "--out", tmp_path / "strict")
+    assert strict.returncode == 1
+    assert "1 of 2 requests lack a score by fake or fake:2 and --fail-on 0.4 allows no more than 0" in strict.stderr
     assert cli("run", *flags, "--fail-on", 0.5, "--out", tmp_path / "mild").returncode == 0
 
 

@@ -34,7 +34,7 @@ def test_two_runs_are_compared_by_their_choices(tmp_path: Path) -> None:
     for seed in (0, 1):
         flags = ["--judge", "fake:2", "--limit", 2, "--n", 2, "--seed", seed, "--out", tmp_path / f"run{seed}"]
         assert cli("run", *FAKE, *flags).returncode == 0
-    result = cli("ab", tmp_path / "run0", tmp_path / "run1", "--out", tmp_path / "ab.html")
+    result = cli("ab", tmp_path / "run0", tmp_path / "run1", "--out", tmp_path / "ab")
     assert "2 of 2 pairs that differ: run0 against run1" in result.stdout
     assert (tmp_path / "ab.html").is_file()
     assert cli("ab", tmp_path / "run0", tmp_path / "run1", tmp_path / "run0").returncode == 2

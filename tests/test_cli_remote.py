@@ -223,3 +223,8 @@ def test_what_is_only_written_here_takes_no_url(url, arguments):
     result = CliRunner().invoke(app, [url if argument == "URL" else argument for argument in arguments])
     assert isinstance(result.exception, ConfigError)
     assert "Give a path" in str(result.exception)
+
+
+def test_memory_is_no_place_for_a_run():
+    with pytest.raises(ConfigError, match="gone with this process"), worked_on("memory://x"):
+        pass

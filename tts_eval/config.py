@@ -147,8 +147,12 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     return config
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, example: str = "n: 8") -> dict[str, Any]:
     """The mapping in a YAML file (safe loader: no objects).
+
+    Args:
+        path: The file.
+        example: A line that it could have.
 
     Raises:
         ConfigError: it cannot be read, is not YAML, or is not a mapping.
@@ -165,7 +169,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError([f"{path} is not plain YAML: {error}"]) from error
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds no settings but a {type(value).__name__}"
-        raise ConfigError([f"{path} {found}; expected 'setting: value' lines, e.g. 'n: 8'."])
+        raise ConfigError([f"{path} {found}; expected 'setting: value' lines, e.g. '{example}'."])
     if twice:
         raise ConfigError([f"{path} sets '{name}' more than once; keep one of them." for name in twice])
     return value

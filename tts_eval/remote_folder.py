@@ -13,6 +13,7 @@ that both sides changed is an error, unless it is part of a report: those can be
 from __future__ import annotations
 
 import contextlib
+import difflib
 import fcntl
 import hashlib
 import os
@@ -240,7 +241,11 @@ class RemoteFolder:
                 self._notes.read()
             except BlockingIOError:
                 is_ours = False
-            yield is_ours
+            try:
+                yield is_ours
+            finally:
+                if is_ours and not self.folder.exists():  # nothing came of it: leave nothing behind
+                    shutil.rmtree(self._place, ignore_errors=True)
 
     @contextlib.contextmanager
     def _outside(self, names: Sequence[str]) -> Iterator[list[Path]]:
@@ -265,6 +270,7 @@ class RemoteFolder:
 
 def _file_system(url: str) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
+    from fsspec.registry import available_protocols
 
     scheme = url.partition(":")[0].lower()
     # Elsewhere there are no folders to be made, or writing makes them.
@@ -276,7 +282,9 @@ def _file_system(url: str) -> tuple[Any, str]:
             raise MissingDependencyError("s3fs", url, "tts-eval-harness[s3]") from error
         raise ConfigError([f"{url} cannot be used: {error}."]) from error
     except Exception as error:  # file systems raise whatever they like
-        raise ConfigError([f"{url} cannot be used: {error}. Give a path, or a URL that fsspec knows."]) from error
+        close = difflib.get_close_matches(scheme, available_protocols(), n=1)
+        hint = f"Did you mean {close[0]}://?" if close else "Give a path, or a URL that fsspec knows."
+        raise ConfigError([f"{url} cannot be used: {error}. {hint}"]) from error
     root = str(root).rstrip("/")
     if not root:
         raise ConfigError([f"{url} names no folder. Give one, e.g. s3://bucket/runs/x."])
@@ -284,8 +292,10 @@ def _file_system(url: str) -> tuple[Any, str]:
 
 
 def _advice(error: Exception) -> str:
+    if isinstance(error, (FileExistsError, NotADirectoryError)):
+        return "A file lies where the folder should be; give another URL."
     if isinstance(error, FileNotFoundError):
-        return "See that the bucket is there: it is not made for you."
+        return "See that the bucket (or drive) is there: it is not made for you."
     if isinstance(error, PermissionError) or "credential" in f"{type(error).__name__} {error}".lower():
         return (
             "See that this machine has the right to (s3://: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile)."

@@ -95,6 +95,8 @@ def test_an_alias_inside_itself_is_read(tmp_path: Path):
 def test_an_empty_file_is_called_empty(tmp_path: Path):
     path = tmp_path / "run.yaml"
     path.write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match=r"is empty.*'synth: {actors: 2}'"):
+        read_yaml(path, example="synth: {actors: 2}")
     with pytest.raises(ConfigError, match="is empty"):
         read_yaml(path)
 

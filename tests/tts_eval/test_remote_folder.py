@@ -295,6 +295,12 @@ def test_a_folder_of_something_else_is_not_fetched(on):
     assert not a.folder.exists()
 
 
+def test_what_came_to_nothing_leaves_nothing(on, tmp_path):
+    with pytest.raises(StoreError):
+        on("a").read()
+    assert not list(tmp_path.rglob("owner")) and not list(tmp_path.rglob(".lock"))
+
+
 def test_nothing_there_is_nothing_to_read_but_may_be_begun(on):
     with pytest.raises(StoreError, match="no run at memory://bucket/runs/x"):
         on("a").read()
@@ -337,6 +343,7 @@ def test_a_machine_takes_its_own_claim_again_at_once(on):
     """After a kill: this machine's lock is free, so whoever claimed the URL from here is dead."""
     a = on("a")
     with a.writing():
+        a.folder.mkdir()  # killed here
         held = at(URL, ".writer.json")
     set_at(URL, ".writer.json", held)
     with on("a").writing():
@@ -382,7 +389,8 @@ def test_two_that_come_first_at_once_cannot_both_win(on, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "advice"),
     [
-        (FileNotFoundError("The specified bucket does not exist"), "bucket is there"),
+        (FileNotFoundError("The specified bucket does not exist"), "is there: it is not made"),
+        (NotADirectoryError("Not a directory"), "A file lies"),
         (PermissionError("Forbidden"), "AWS_ACCESS_KEY_ID"),
         (RuntimeError("Unable to locate credentials"), "AWS_ACCESS_KEY_ID"),
         (TimeoutError("timed out"), "can be reached"),
@@ -398,8 +406,10 @@ def test_what_a_store_raises_says_what_to_do(on, monkeypatch, error, advice):
 
 
 def test_urls_that_cannot_be_used_say_why(on, monkeypatch):
-    with pytest.raises(ConfigError, match="Protocol not known"):
-        on("a", "s4://bucket/x")
+    with pytest.raises(ConfigError, match=r"Protocol not known.*Did you mean file://"):
+        on("a", "fiel:///x")
+    with pytest.raises(ConfigError, match=r"Protocol not known.*a URL that fsspec knows"):
+        on("a", "qqqqqq://bucket/x")
     with pytest.raises(ConfigError, match="names no folder"):
         on("a", "memory://")
 

@@ -55,7 +55,7 @@ def _write_page(what: list[Path], pairs: int, seed: int, out: Path | None, *, as
     audible = run_against_run(runs[0], runs[1]) if len(runs) == 2 else first_against_chosen(runs[0])
     found = told_apart(audible, (what[0], what[-1]))
     names = (runs[0].name, runs[1].name) if len(runs) == 2 else (f"{runs[0].name}, N = 1", f"{runs[0].name}, chosen")
-    first = out or what[0] / FOLDER / "ab.html"
+    first = (out if out.suffix else out.with_suffix(".html")) if out else what[0] / FOLDER / "ab.html"
     shelves = (Shelf(what[0], "embed", first.parent), Shelf(what[-1], "embed", first.parent))
     text = render_blind_test(found, names, shelves, most=pairs, seed=seed)
     page = _free(first, text)

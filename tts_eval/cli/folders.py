@@ -59,6 +59,8 @@ def worked_on(place: str | Path, *, is_new: bool = False) -> Iterator[Path]:
     if not is_url(str(place)):
         yield Path(place)
         return
+    if str(place).startswith("memory:"):
+        raise ConfigError([f"{place} would be gone with this process. Give a path, or file:// or s3:// for one."])
     remote = RemoteFolder(str(place))
     try:
         with remote.writing(may_be_empty=is_new):

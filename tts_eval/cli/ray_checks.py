@@ -26,7 +26,7 @@ def ray_checks(address: str, resources: str) -> Iterator[Check]:
         return
     try:
         nodes = _nodes(address)
-        shares = parse_resources(read_yaml(Path(resources))) if resources else {}
+        shares = parse_resources(read_yaml(Path(resources), example="synth: {actors: 2}")) if resources else {}
         _require_stages(shares)
         planned = plan(shares, dict.fromkeys([*STAGES, *shares]), nodes)
     except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -102,9 +103,13 @@ def finish(
     run: Path, *, audio: Literal["embed", "link", "none"] = "embed", audio_dir: str = "", as_json: bool = False
 ) -> Summary:
     """Write everything derived, print the summary, and return it."""
-    results = read_run(run)
-    write_frame(results, run / "report" / "results.parquet")
-    summary = write_report(results, run, audio=audio, audio_dir=audio_dir)
+    try:
+        results = read_run(run)
+        write_frame(results, run / "report" / "results.parquet")
+        summary = write_report(results, run, audio=audio, audio_dir=audio_dir)
+    except KeyboardInterrupt as error:
+        typer.echo(f"interrupted while the report was written; the run is stored: tts-eval report {run}", err=True)
+        raise typer.Exit(130) from error
     # With --json the tables go to standard error, so that standard output ends with the object.
     console = Console(stderr=as_json)
     for table in (coverage_table(summary), metrics_table(summary), groups_overview(summary)):
@@ -123,7 +128,16 @@ def finish(
 
 
 def exit_code(summary: Summary, fail_on: float) -> int:
-    """1 when a larger share of requests than `fail_on` went unscored, else 0."""
+    """1, and why, when a larger share of requests than `fail_on` went unscored, else 0."""
     coverage = summary.coverage
     missing = coverage.requests - coverage.scored
-    return int(missing > fail_on * coverage.requests + 1e-9)
+    if missing <= fail_on * coverage.requests + 1e-9:
+        return 0
+    lacking = {metric.judged.verifier_key for metric in summary.metrics if metric.chosen.n < metric.chosen.n_expected}
+    typer.echo(
+        f"error: {missing} of {coverage.requests} requests lack a score by {' or '.join(sorted(lacking)) or 'a judge'} "
+        f"and --fail-on {fail_on:g} allows no more than {math.floor(fail_on * coverage.requests + 1e-9)}. "
+        "What failed, and how often, stands above.",
+        err=True,
+    )
+    return 1

@@ -211,6 +211,6 @@ def _explain(address: str, error: Exception) -> str:
     if not address:
         return f"Ray could not be started here: {text}"
     return (
-        f"The cluster at {address} could not be joined: {text} Check 'ray status' there. Where it wants a token, as "
-        "Ray 2.60 does, set RAY_AUTH_MODE=token and have the head's ~/.ray/auth_token here."
+        f"The cluster at {address} could not be joined: {text.rstrip('.')}. Check 'ray status' there. Where it wants a "
+        "token, as Ray 2.60 does, set RAY_AUTH_MODE=token and have the head's ~/.ray/auth_token here."
     )

@@ -195,7 +195,7 @@ def _misfits(planned: Mapping[str, Share], nodes: Iterable[Node]) -> list[str]:
             )
             problems.append(f"The plan takes {wanted:g} {unit} ({parts}), and Ray offers {offered:g}.")
     if problems:
-        problems[-1] += " Give fewer actors or smaller parts with --resources; a part of a CPU is allowed."
+        problems[-1] += " Give fewer actors or smaller parts with --resources (of a CPU too: 'cpus: 0.5')."
         return problems
     left = list(nodes)
     for name, share in sorted(_units(planned), key=lambda entry: (-entry[1].gpus, -entry[1].cpus, -entry[1].memory)):
