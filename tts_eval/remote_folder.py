@@ -241,11 +241,7 @@ class RemoteFolder:
                 self._notes.read()
             except BlockingIOError:
                 is_ours = False
-            try:
-                yield is_ours
-            finally:
-                if is_ours and not self.folder.exists():  # nothing came of it: leave nothing behind
-                    shutil.rmtree(self._place, ignore_errors=True)
+            yield is_ours
 
     @contextlib.contextmanager
     def _outside(self, names: Sequence[str]) -> Iterator[list[Path]]:
