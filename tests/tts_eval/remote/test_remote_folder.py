@@ -1,94 +1,12 @@
-"""Run folders at URLs, on fsspec's memory:// and file://: two machines are two cache homes."""
+"""Run folders at URLs: what travels, in which order, and what is refused."""
 
-import json
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, ClassVar
-
-import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from stores import ALL, URL, Unreliable, at, set_at, write
 
-from tts_eval import lease, remote_files
-from tts_eval.errors import ConfigError, MissingDependencyError, RunLockedError, StoreError
-from tts_eval.remote_folder import RemoteFolder, is_url
-
-URL = "memory://bucket/runs/x"
-
-
-class Unreliable(MemoryFileSystem):
-    """Memory of its own that writes down what is put there, and can fail at the k-th file."""
-
-    protocol = "unreliable"
-    store: ClassVar[dict[str, Any]] = {}
-    pseudo_dirs: ClassVar[list[str]] = [""]
-    arrived: ClassVar[list[str]] = []
-    fails_at: ClassVar[int] = -1
-
-    def put_file(self, lpath: str, rpath: str, callback: Any = None, **kwargs: Any) -> None:
-        if len(self.arrived) == type(self).fails_at:
-            raise OSError("the line is dead")
-        self.arrived.append(rpath)
-        super().put_file(lpath, rpath, **kwargs)
-
-
-@pytest.fixture(autouse=True)
-def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    fsspec.register_implementation("unreliable", Unreliable, clobber=True)
-    monkeypatch.setattr(lease, "SETTLING_SECONDS", 0.0)
-    for kind in (MemoryFileSystem, Unreliable):
-        kind.store.clear()
-        kind.pseudo_dirs[:] = [""]
-    Unreliable.arrived.clear()
-    Unreliable.fails_at = -1
-    yield
-    MemoryFileSystem.store.clear()
-
-
-@pytest.fixture
-def on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., RemoteFolder]:
-    """The URL as a machine sees it."""
-
-    def see(machine: str, url: str = URL) -> RemoteFolder:
-        monkeypatch.setenv("TTS_EVAL_HOME", str(tmp_path / machine))
-        return RemoteFolder(url)
-
-    return see
-
-
-def write(remote: RemoteFolder, **files: str) -> None:
-    """Files by name, with _ for / and no ending."""
-    names = {
-        "audio": "candidates/audio/a.flac",
-        "candidates": "candidates/part-000001.parquet",
-        "scores": "scores/part-000001.parquet",
-        "requests": "requests.jsonl",
-        "run": "run.json",
-        "report": "report/report.md",
-    }
-    for name, text in files.items():
-        path = remote.folder / names.get(name, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-
-ALL = {"report": "r", "run": "{}", "requests": "q", "scores": "s", "candidates": "c", "audio": "a"}
-
-
-def at(url: str, name: str) -> str:
-    files, root = fsspec.url_to_fs(url)
-    return files.cat_file(f"{root}/{name}").decode()
-
-
-def set_at(url: str, name: str, text: str) -> None:
-    files, root = fsspec.url_to_fs(url, **({"auto_mkdir": True} if url.startswith("file") else {}))
-    files.pipe_file(f"{root}/{name}", text.encode())
-
-
-def claim(**changes: Any) -> str:
-    held = {"owner": "o", "host": "elsewhere", "pid": 7, "since": time.time(), "lapses": time.time() + 100} | changes
-    return json.dumps(held)
+from tts_eval import remote_files
+from tts_eval.errors import ConfigError, MissingDependencyError, StoreError
+from tts_eval.remote_folder import is_url
 
 
 def test_a_url_is_told_from_a_path():
@@ -301,82 +219,6 @@ def test_nothing_there_is_nothing_to_read_but_may_be_begun(on):
     with on("a").writing():
         pass
     assert not MemoryFileSystem.store, "a run that was refused leaves nothing"
-
-
-def test_a_second_writer_is_told_who_holds_it(on):
-    a = on("a")
-    with a.writing():
-        b = on("b")
-        with (
-            pytest.raises(RunLockedError, match=r"written by process \d+ on .*lapses at \d\d:\d\d:\d\d UTC"),
-            b.writing(),
-        ):
-            pass
-        with pytest.raises(RunLockedError, match="on this machine"), on("a").writing():
-            pass
-        on("a").push_reports()
-    with b.writing():
-        pass
-
-
-def test_a_claim_that_lapsed_is_taken_over_and_the_first_is_told(on, monkeypatch):
-    a = on("a")
-    with a.writing():
-        set_at(URL, ".writer.json", claim(lapses=time.time() - 1))
-        with on("b").writing():
-            write(a, **ALL)
-            monkeypatch.setattr(lease, "RENEWED_AFTER", -1.0)
-            with pytest.raises(RunLockedError, match="taken over"):
-                a.push()
-            assert "/bucket/runs/x/run.json" not in MemoryFileSystem.store
-            assert "/bucket/runs/x/.writer.json" in MemoryFileSystem.store
-    assert "/bucket/runs/x/.writer.json" not in MemoryFileSystem.store
-
-
-def test_a_machine_takes_its_own_claim_again_at_once(on):
-    """After a kill: this machine's lock is free, so whoever claimed the URL from here is dead."""
-    a = on("a")
-    with a.writing():
-        held = at(URL, ".writer.json")
-    set_at(URL, ".writer.json", held)
-    with on("a").writing():
-        pass
-    set_at(URL, ".writer.json", held)
-    with pytest.raises(RunLockedError), on("b").writing():
-        pass
-
-
-def test_a_push_renews_the_claim(on, monkeypatch):
-    a = on("a")
-    with a.writing():
-        before = json.loads(at(URL, ".writer.json"))["lapses"]
-        a.push()
-        assert json.loads(at(URL, ".writer.json"))["lapses"] == before, "not every time"
-        monkeypatch.setattr(lease, "RENEWED_AFTER", 0.0)
-        a.push()
-        assert json.loads(at(URL, ".writer.json"))["lapses"] > before
-
-
-@pytest.mark.parametrize("wrong", ["", "[]", "{", {"lapses": "soon"}, {"lapses": 1e300}, '{"owner": "o"}'])
-def test_a_claim_that_cannot_be_read_does_not_last_for_ever(on, wrong):
-    set_at(URL, ".writer.json", wrong if isinstance(wrong, str) else claim(**wrong))
-    with on("a").writing():
-        assert json.loads(at(URL, ".writer.json"))["pid"]
-
-
-def test_two_that_come_first_at_once_cannot_both_win(on, monkeypatch):
-    """The other one's claim appears after we looked."""
-    create = MemoryFileSystem.pipe_file
-
-    def late(self: Any, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
-        if mode == "create":
-            create(self, path, claim().encode())
-            raise OSError("precondition failed")
-        create(self, path, value, mode=mode, **kwargs)
-
-    monkeypatch.setattr(MemoryFileSystem, "pipe_file", late)
-    with pytest.raises(RunLockedError, match="process 7 on elsewhere"), on("a").writing():
-        pass
 
 
 @pytest.mark.parametrize(
