@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.suite import suites
-from search.budget import parse_budget
+from search.budget import UNITS, parse_budget
 from search.rule_text import parse_rule
 from search.selection import Rule
 from search.strategy import check_rule, guides, load_strategy, require_then, strategies
@@ -14,12 +14,16 @@ from tts_eval.config import RunConfig, sampling_of
 from tts_eval.declared import declared
 from tts_eval.errors import ConfigError, UnknownNameError
 from tts_eval.registry import Registry, parse_spec
-from tts_eval.synthesizers import TOKENS_PER_SECOND, synthesizers
+from tts_eval.synthesizers import synthesizers, tokens_per_second
 from tts_eval.types import Request
 from verifiers import verifiers
 
 FASTEST_SPEECH = 30.0
-"""Characters a second that nobody exceeds: what a sample costs at the least."""
+"""Characters a second that nobody exceeds. This and the next two say what a sample costs at the least."""
+FEWEST_FLOPS = 1e6
+"""Per token: no speech model has less than half a million weights."""
+LEAST_SECONDS = 1e-4
+"""Of work per second of speech: nothing is 10,000 times as fast as speech."""
 
 
 def check_config(config: RunConfig) -> None:
@@ -59,23 +63,34 @@ def check_config(config: RunConfig) -> None:
 
 
 def check_budget(config: RunConfig, requests: Sequence[Request]) -> None:
-    """That the budget pays for a sample of every request, by what the synthesizer's model family is known to need.
+    """That the budget is in something that the synthesizer counts, and pays for a sample of every request.
+
+    Of FLOPs and seconds, which depend on the model and the machine, only what no model can do with is refused.
 
     Raises:
-        ConfigError: it does not, however fast the synthesizer speaks.
+        ConfigError: it is not, or does not however fast the synthesizer speaks.
     """
-    rate = TOKENS_PER_SECOND.get(parse_spec(config.synth).name)
-    limit = parse_budget(config.budget, config.n).tokens
-    if rate is None or not requests:
+    budget = parse_budget(config.budget, config.n)
+    if not budget.is_limited or not requests:
         return
+    limits = {unit: getattr(budget, unit) for unit in UNITS}
+    unit = min(limits, key=limits.__getitem__)
+    rate = tokens_per_second(config.synth)
+    if rate == 0 and unit != "seconds":
+        raise ConfigError([f"budget is '{config.budget}', and {config.synth} counts no {unit}. Give NUMBER-seconds."])
     longest = max(requests, key=lambda request: len(request.text))
     seconds = min(len(longest.text) / FASTEST_SPEECH, config.max_seconds)
-    if seconds * rate > limit:
+    tokens = seconds * (rate or 0.0)  # nothing, where nothing is known
+    least = {"tokens": tokens, "flops": tokens * FEWEST_FLOPS, "seconds": seconds * LEAST_SECONDS}[unit]
+    if least > limits[unit]:
+        enough = (
+            f"{2 * least:.0f}-tokens or more" if unit == "tokens" else "more: a run without --budget reports the cost"
+        )
         raise ConfigError(
             [
                 f"budget is '{config.budget}', which does not pay for one sample of '{longest.id}' "
-                f"({len(longest.text)} characters): spoken very fast it takes {seconds * rate:.0f} tokens with "
-                f"{config.synth}. Give {2 * seconds * rate:.0f}-tokens or more."
+                f"({len(longest.text)} characters): spoken very fast it takes {least:,.3g} {unit} with "
+                f"{config.synth} at the least. Give {enough}."
             ]
         )
 

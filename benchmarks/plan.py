@@ -27,7 +27,7 @@ from search.strategy import SearchResult, guides, load_strategy, strategies
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError
 from tts_eval.registry import parse_spec
-from tts_eval.synthesizers import TOKENS_PER_SECOND
+from tts_eval.synthesizers import tokens_per_second
 from tts_eval.types import Candidate, Cost, Request
 
 
@@ -148,7 +148,7 @@ def _planned(
             ]
         )
     is_guided = guides(config.strategy)
-    synthesizer = StandInSynthesizer(measured, TOKENS_PER_SECOND.get(parse_spec(config.synth).name), ledger)
+    synthesizer = StandInSynthesizer(measured, tokens_per_second(config.synth), ledger)
     parts, then = (_parts(text, measured, ledger, is_noise=is_guided) for text in (config.verifier, config.then))
     is_scored = not is_guided and all(spec in measured.verifiers for spec in parts)
     strategy = load_strategy(
@@ -234,7 +234,7 @@ def _assumptions(
     cells: Sequence[Cell], requests: Sequence[Request], judges: Sequence[str], measured: Measured
 ) -> list[str]:
     config = cells[0].config
-    rate = TOKENS_PER_SECOND.get(parse_spec(config.synth).name)
+    rate = tokens_per_second(config.synth)
     notes = []
     if not measured.samples:
         tokens = f"{rate:g} tokens a second" if rate else "no tokens (how many it samples is not known)"

@@ -67,7 +67,7 @@ class StandInSynthesizer:
         self._pace = measured.seconds_per_character or 1.0 / USUAL_SPEECH
         rate = total.tokens / total.audio_seconds if total.tokens and total.audio_seconds else tokens_per_second
         self._rate = rate or 10.0
-        self._counts_tokens = rate is not None
+        self._counts_tokens = bool(rate)
         self.step_seconds = 1.0 / self._rate
 
     def sample(self, job: Job) -> Cost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reports.budget_use import BudgetUse
 from reports.formatting import UNDEFINED, seconds_text
 from reports.summary import Summary
 from reports.tables import Cell, Column, Table, role_of
@@ -24,12 +25,22 @@ def cost_table(summary: Summary) -> Table:
         *([("Attempts that were made again", f"{cost.retries:,}", "")] if cost.retries else []),
         ("Tokens sampled", f"{cost.tokens:,}" if cost.tokens else UNDEFINED, ""),
         ("Model FLOPs", f"{cost.flops:.3g}" if cost.flops is not None else UNDEFINED, ""),
+        *(_budget_rows(summary.cost.budget) if summary.cost.budget else []),
     ]  # fmt: skip
     return Table(
         "Cost",
         (Column("What"), Column("Total", numeric=True), Column("Per second delivered", numeric=True)),
         tuple(tuple(Cell(text) for text in row) for row in rows),
     )
+
+
+def _budget_rows(use: BudgetUse) -> list[tuple[str, str, str]]:
+    return [
+        ("Budget of a request", use.budget, ""),
+        ("Spent of it by the median request", f"{100 * use.median:.0f} %", ""),
+        ("Spent of it by the costliest", f"{100 * use.largest:.0f} %", ""),
+        ("Requests whose last step went over it", f"{use.over:,} of {use.requests:,}", ""),
+    ]
 
 
 def _per(value: float, delivered: float) -> str:

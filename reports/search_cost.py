@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from reports.results import CandidateResult, RunResults
+from reports.results import CandidateResult, RequestResult, RunResults
 from search.rule_text import parse_rule
 from search.selection import Rule, Verdict
 from tts_eval.types import Cost
@@ -17,9 +17,18 @@ from tts_eval.types import Cost
 
 def search_cost(results: RunResults) -> Cost:
     """What the search of all requests cost."""
+    return sum(request_costs(results), Cost())
+
+
+def request_costs(results: RunResults) -> list[Cost]:
+    """What the search of each request cost, in their order."""
     rule = _rule(results)
+    return [_request_cost(rule, request) for request in results.requests]
+
+
+def _request_cost(rule: Rule | None, request: RequestResult) -> Cost:
     total, choosing = Cost(), Cost()
-    for candidate in (candidate for request in results.requests for candidate in request.candidates):
+    for candidate in request.candidates:
         seconds = {spec: score.seconds for spec, score in candidate.scores.items()}
         judged = sum(seconds.values())
         total += candidate.cost + Cost(verifier_seconds=-judged)  # the reader added all of them; a search knows its own

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from reports.best_at_k import best_at_k, oracle_ranks
+from reports.budget_use import BudgetUse, budget_use
 from reports.coverage import Coverage, coverage_of
 from reports.pools import Pool, ground_truths_of, pool_of, ranks_of, resyntheses_of
 from reports.results import SINGLE_SAMPLE, JudgedMetric, RequestResult, RunResults
@@ -104,6 +105,8 @@ class CostSummary:
     """Audio of the chosen clips."""
     judging_seconds: Mapping[str, float]
     """Wall seconds per verifier, over every candidate it judged."""
+    budget: BudgetUse | None = None
+    """None where none was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +155,7 @@ class Summary:
                 **{name: _finite(value) for name, value in asdict(self.cost.total).items()},
                 "delivered_seconds": _finite(self.cost.delivered_seconds),
                 "judging_seconds": {name: _finite(value) for name, value in self.cost.judging_seconds.items()},
+                "budget": None if self.cost.budget is None else asdict(self.cost.budget),
             },
             "report": self.report,
         }
@@ -318,6 +322,7 @@ def _cost(results: RunResults) -> CostSummary:
         total=sum((candidate.cost for candidate in candidates), Cost()),
         delivered_seconds=sum(request.chosen.seconds for request in results.requests),
         judging_seconds=judging,
+        budget=budget_use(results),
     )
 
 

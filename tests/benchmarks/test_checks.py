@@ -26,6 +26,9 @@ def nothing_loads(monkeypatch):
         ({"synth": "wavs:x", "verifier": "z(fake + likelihood:tiny.en)"}, ["'wavs'", "'likelihood:tiny.en'"]),
         ({"budget": "many", "then": "fake", "strategy": "adaptive"}, ["NUMBER-UNIT", "drop --then"]),
         ({"budget": "10-tokens"}, ["does not pay for one sample of 'long-3' (162 characters)", "54 tokens"]),
+        ({"budget": "1e7-flops"}, ["does not pay for one sample of 'long-3' (162 characters)", "5.4e+07 flops"]),
+        ({"budget": "1e-4-seconds"}, ["does not pay for one sample of 'long-3' (162 characters)", "0.00054 seconds"]),
+        ({"budget": "99-tokens", "synth": "phrases:piper"}, ["phrases:piper counts no tokens", "NUMBER-seconds"]),
     ],
 )
 def test_what_cannot_work_is_refused_before_a_model_is_loaded(tmp_path: Path, nothing_loads, change, messages):
@@ -49,4 +52,6 @@ def test_a_budget_is_measured_by_the_longest_request_and_the_cut():
     with pytest.raises(ConfigError, match="'long'"):
         check_budget(replace(BEAM, budget="99-tokens"), requests)
     check_budget(replace(BEAM, budget="99-tokens", max_seconds=9.0), requests)
-    check_budget(replace(BEAM, synth="piper", budget="1-tokens"), requests)  # of which nothing is known
+    check_budget(replace(BEAM, synth="elsewhere", budget="1-tokens"), requests)  # of which nothing is known
+    check_budget(replace(BEAM, synth="elsewhere", budget="1-flops"), requests)
+    check_budget(replace(BEAM, synth="piper", budget="1-seconds"), requests)

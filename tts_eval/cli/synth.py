@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.checks import check_budget, check_config
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
-from search.strategy import SearchResult, check_rule, load_strategy, require_then
+from search.strategy import SearchResult, load_strategy
 from tts_eval.audio import read_audio, write_audio
 from tts_eval.config import RunConfig, parse_config, sampling_of
 from tts_eval.errors import ConfigError, SynthesisError
@@ -116,11 +117,9 @@ def synth_command(
 
 def search_one(config: RunConfig, request: Request) -> SearchResult:
     """The search of `config` on one request, in memory."""
-    budget = parse_budget(config.budget, config.n)
-    if config.then:
-        require_then(config.strategy)
+    check_config(config)
+    check_budget(config, [request])
     rules = [load_rule(text) for text in (config.verifier, *filter(None, [config.then]))]
-    check_rule(config.strategy, rules[0])
     loaded = load_verifiers(spec for rule in rules for spec in rule.verifiers)
     require_judgeable(loaded, [request])
     outcome, *then = [selecting_verifier(rule, loaded) for rule in rules]
@@ -130,7 +129,7 @@ def search_one(config: RunConfig, request: Request) -> SearchResult:
     synthesizer = load_synthesizer(config.synth)
     for note in limit_notes(synthesizer, [request]):
         Console(stderr=True).print(f"warning: {note}", markup=False, highlight=False, soft_wrap=True)
-    return next(iter(strategy.search([request], synthesizer, outcome, budget)))
+    return next(iter(strategy.search([request], synthesizer, outcome, parse_budget(config.budget, config.n))))
 
 
 def _can_be_made(out: Path) -> bool:

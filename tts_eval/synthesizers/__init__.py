@@ -54,8 +54,21 @@ synthesizers.add(
 synthesizers.add("wavs", "tts_eval.synthesizers.wavs:create", "files that exist already; wavs:FOLDER")
 synthesizers.add("fake", "tts_eval.synthesizers.fake:create", "seeded tones, for tests")
 
-TOKENS_PER_SECOND: Mapping[str, float] = {"llasa": 50.0, "llasa-nano": 25.0, "fake": 10.0}
-"""Tokens per second of speech with the codec that a model usually has: for estimates before it is loaded."""
+_TOKENS_PER_SECOND: Mapping[str, float] = {
+    "llasa": 50.0,
+    "llasa-nano": 25.0,
+    "fake": 10.0,
+    **dict.fromkeys(("piper", "kokoro", "openai", "command", "transformers", "wavs", "codec-resynthesis"), 0.0),
+}
+
+
+def tokens_per_second(spec: str) -> float | None:
+    """Tokens per second of speech with the codec that a model usually has, known before it is loaded.
+
+    0 where the synthesizer counts none, None where nothing is known of it.
+    """
+    name, argument = parse_spec(spec)
+    return tokens_per_second(argument) if name == "phrases" and argument else _TOKENS_PER_SECOND.get(name)
 
 
 def load_synthesizer(spec: str) -> Synthesizer:
