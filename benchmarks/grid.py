@@ -18,17 +18,16 @@ in their seed alone are the same cell.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import itertools
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from tts_eval.config import RunConfig, as_dict, parse_config
 from tts_eval.errors import ConfigError
+from tts_eval.sweep_folder import Cell
 
 AXES = ("strategy", "n", "temperature", "top_p", "budget", "verifier", "then", "seed")
 """Settings that may be lists."""
@@ -38,30 +37,6 @@ MOST_RUNS = 1000
 """Cells times seeds; a larger grid is a mistake more often than a plan."""
 
 _SETTINGS = tuple(as_dict(RunConfig()))
-LONGEST_NAME = 120
-"""Characters of a file name; a rule may be longer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
-    """One run of a sweep."""
-
-    name: str
-    """What the user calls it, with the axes that vary within it, but for budget and seed."""
-    config: RunConfig
-
-    @property
-    def row(self) -> str:
-        """Which row of the report it belongs to, as a file name: name and budget."""
-        text = "-".join(filter(None, [self.name, self.config.budget]))
-        slug = re.sub(r"[^A-Za-z0-9._=-]+", "-", text).strip("-.") or "cell"
-        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-        return slug if len(slug) <= LONGEST_NAME else f"{slug[:LONGEST_NAME]}-{digest}"
-
-    @property
-    def folder(self) -> str:
-        """Folder of the run store that it shares with all cells of its seed."""
-        return f"seed-{self.config.seed}"
 
 
 def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.grid import Cell
 from benchmarks.measured import USUAL_SPEECH, Measured, measure, measure_any
 from benchmarks.models import Models
 from benchmarks.pieces import Piece, Pieces
 from benchmarks.stand_in import Ledger, SampleKey, StandInSynthesizer, StandInVerifier, Together
-from benchmarks.sweep import FILE, check_cells, read_sweep
+from benchmarks.sweep import check_cells
 from search.budget import parse_budget
 from search.remembering import selecting_verifier
 from search.rule_text import load_rule
@@ -27,6 +26,7 @@ from search.strategy import SearchResult, guides, load_strategy, strategies
 from tts_eval.config import RunConfig, is_whole_pool, sampling_of
 from tts_eval.errors import ConfigError
 from tts_eval.registry import parse_spec
+from tts_eval.sweep_folder import FILE, Cell, read_sweep
 from tts_eval.synthesizers import tokens_per_second
 from tts_eval.types import Candidate, Cost, Request
 

@@ -1,9 +1,5 @@
 """Runs the cells of a sweep, one after the other, into run folders that they share.
 
-    DIR/seed-0/                 one run store per seed: what one cell made, every other finds again
-    DIR/seed-0/cells/ROW.json   run.json as that cell wrote it, from which its results are read
-    DIR/sweep.json              the cells, and which of them failed
-
 Models are loaded once. A cell that fails is recorded and the others go on; what was done is not done
 again, so the same command finishes a sweep that was killed.
 """
@@ -13,38 +9,18 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.checks import check_budget, check_config
 from benchmarks.executors import open_models
-from benchmarks.grid import Cell
 from benchmarks.models import Models
 from benchmarks.progress import Progress, Quiet
 from benchmarks.runner import run
-from tts_eval.config import as_dict, parse_config
 from tts_eval.errors import ConfigError, StoreError, TTSEvalError
 from tts_eval.files import write_text_atomically
+from tts_eval.sweep_folder import FILE, Cell, Outcome, read_sweep, write_sweep
 
 logger = logging.getLogger(__name__)
-
-FILE = "sweep.json"
-FORMAT = "tts-eval sweep 1"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a cell."""
-
-    cell: Cell
-    failure: str = ""
-    """Why it has no results; "" where it has them."""
-
-    @property
-    def manifest(self) -> str:
-        """Where its run.json lies, relative to its run's folder."""
-        return f"cells/{self.cell.row}.json"
 
 
 def run_sweep(cells: Sequence[Cell], out: Path, progress: Progress | None = None) -> list[Outcome]:
@@ -66,7 +42,7 @@ def run_sweep(cells: Sequence[Cell], out: Path, progress: Progress | None = None
         for number, cell in enumerate(cells, start=1):
             outcomes.append(_run_cell(cell, out, progress, models))
             known = [*outcomes, *(before[later] for later in cells[number:] if later in before)]
-            write_text_atomically(out / FILE, json.dumps(_record(known), indent=2, ensure_ascii=False) + "\n")
+            write_sweep(out, known)
             progress.advance("cells", 1)
     return outcomes
 
@@ -86,25 +62,6 @@ def check_cells(cells: Sequence[Cell], models: Models) -> None:
             problems |= dict.fromkeys(f"{cell.row}: {problem}" for problem in error.problems)
     if problems:
         raise ConfigError(list(problems))
-
-
-def read_sweep(folder: Path) -> list[Outcome]:
-    """The cells of the sweep in `folder`, as far as it has come.
-
-    Raises:
-        StoreError: there is none, or its record is damaged.
-    """
-    path = folder / FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if record["format"] != FORMAT:
-            raise ValueError(f"its format is {record['format']!r}")
-        return [
-            Outcome(cell=Cell(name=entry["name"], config=parse_config(entry["config"])), failure=entry["failure"])
-            for entry in record["cells"]
-        ]
-    except (OSError, KeyError, TypeError, ValueError, ConfigError) as error:
-        raise StoreError(f"{path} is no record of a sweep ({error}). Run 'tts-eval sweep' on the folder.") from error
 
 
 def _run_cell(cell: Cell, out: Path, progress: Progress, models: Models) -> Outcome:
@@ -135,13 +92,3 @@ def _earlier(out: Path) -> dict[Cell, Outcome]:
 
 def _folders(cells: Sequence[Cell]) -> list[str]:
     return list(dict.fromkeys(cell.folder for cell in cells))
-
-
-def _record(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "cells": [
-            {"name": outcome.cell.name, "failure": outcome.failure, "config": as_dict(outcome.cell.config)}
-            for outcome in outcomes
-        ],
-    }

@@ -8,8 +8,8 @@ from pathlib import Path
 from reports.live import is_going
 from reports.results import CandidateResult, RunResults
 from reports.shelf import Shelf
-from tts_eval import __version__
 from tts_eval.types import FailureKind
+from tts_eval.version import __version__
 
 MOST_NAMED = 3
 """Files."""

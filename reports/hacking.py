@@ -21,7 +21,8 @@ import numpy as np
 from reports.best_at_k import best_at_k
 from reports.diversity import Diversity, diversity_of
 from reports.manner import Manner
-from reports.pools import Pool, pool_of, ranks_of
+from reports.pool import Pool
+from reports.pools import pool_of, ranks_of
 from reports.results import JudgedMetric, RunResults
 from reports.statistics import ROUNDING, Bootstrap, Interval
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of

@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from reports.pool import Pool
 from tts_eval.audio import AudioSource
 from tts_eval.types import Cost, Failure, FinishReason, Metric, Prompt, Score
-
-if TYPE_CHECKING:
-    from reports.pools import Pool
 
 SINGLE_SAMPLE = "single sample"
 """`RunResults.strategy` where nothing was chosen."""

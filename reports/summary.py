@@ -19,7 +19,8 @@ import numpy as np
 from reports.best_at_k import best_at_k, oracle_ranks
 from reports.budget_use import BudgetUse, budget_use
 from reports.coverage import Coverage, coverage_of
-from reports.pools import Pool, ground_truths_of, pool_of, ranks_of, resyntheses_of
+from reports.pool import Pool
+from reports.pools import ground_truths_of, pool_of, ranks_of, resyntheses_of
 from reports.results import SINGLE_SAMPLE, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from tts_eval.types import Cost

@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.grid import Cell
-from benchmarks.sweep import Outcome, read_sweep
 from reports.multiple_comparisons import holm
 from reports.permutation import permutation_p
 from reports.pools import pool_of, ranks_of
@@ -33,6 +31,7 @@ from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
 from tts_eval.manifest import read_manifest
 from tts_eval.registry import parse_spec
+from tts_eval.sweep_folder import Cell, Outcome, read_sweep
 from tts_eval.types import Cost
 
 SETTLED = 0.05

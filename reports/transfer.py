@@ -21,7 +21,8 @@ import numpy as np
 
 from reports.agreement import pair_counts, tau_b
 from reports.expected_gain import REACH, best_by, beyond
-from reports.pools import Pool, pool_of, ranks_of
+from reports.pool import Pool
+from reports.pools import pool_of, ranks_of
 from reports.results import CandidateResult, JudgedMetric, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, column, signed

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.budget import Budget
 from search.selection import ranks
+from search.trace import Fate, Node
 from tts_eval.types import Candidate, Cost, FailureKind, Request, Score
-
-if TYPE_CHECKING:
-    from search.trace import Node
 
 SLOW_SPEECH = 10.0
 """Characters a second; at this pace the budget reserves what one beam needs to come to its end."""
@@ -101,6 +98,21 @@ class Hunt:
     def live(self) -> list[Beam]:
         """Beams that go on."""
         return [beam for beam in self.beams if not beam.is_over]
+
+    def note_decision(self, decision: int, judged: Sequence[Beam], kept: Collection[Beam]) -> None:
+        """Trace what became of the beams that were `judged`; to be told before the kept ones are expanded.
+
+        A beam that had ended before has a node already: only what has become of it can be new.
+        """
+        for beam in dict.fromkeys(judged):
+            fate = Fate.DROPPED if beam not in kept else Fate.ENDED if beam.is_over else Fate.KEPT
+            if beam.node is not None and self.trace[beam.node].fate is Fate.ENDED:
+                self.trace[beam.node].fate = fate
+                continue
+            clip = beam.candidate.clip
+            score = beam.score.value if beam.score else None
+            self.trace.append(Node(decision, beam.node, clip.seconds if clip else 0.0, score, fate))
+            beam.node = len(self.trace) - 1
 
 
 def number_rows(hunts: Sequence[Hunt]) -> list[int]:

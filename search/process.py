@@ -22,7 +22,7 @@ from search.beams import Beam, Guidance, Hunt, affordable, model_steps, number_r
 from search.budget import Budget
 from search.selection import ranks
 from search.strategy import SearchResult, is_absolute, merits
-from search.trace import note_choice, note_decision
+from search.trace import note_choice
 from tts_eval.errors import ConfigError, SynthesisError, TTSEvalError
 from tts_eval.execution import batched
 from tts_eval.seeds import candidate_seed, forked_seed, generator
@@ -217,7 +217,7 @@ class _Batch:
         waits = is_guided and all(beam.is_undecided for beam in hunt.beams)
         kept = self._kept(hunt, decision) if is_guided and not waits else hunt.beams
         if is_guided:
-            note_decision(hunt, decision, hunt.beams, set(kept))
+            hunt.note_decision(decision, hunt.beams, set(kept))
         over, live = [b for b in kept if b.is_over], [b for b in kept if not b.is_over]
         ended = [beam for beam in over if not beam.has_failed]
         if self._budget.share(hunt.cost) >= 1.0:
@@ -293,7 +293,7 @@ def _result(hunt: Hunt, lost: Cost) -> SearchResult:
     unique = list({(b.candidate.index, b.candidate.seed, b.candidate.cost.tokens): b for b in beams}.values())
     scores = [beam.score for beam in unique if beam.score is not None]
     order = ranks([beam.merit for beam in unique])
-    note_choice(hunt.trace, unique[order.index(0)])
+    note_choice(hunt.trace, unique[order.index(0)].node)
     return SearchResult(
         request=hunt.request,
         candidates=tuple(replace(beam.candidate, index=index) for index, beam in enumerate(unique)),

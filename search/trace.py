@@ -7,11 +7,9 @@ back. A search of 16 x 16 beams over 5 s has some 2,500 nodes, which are 120 kB 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-from search.beams import Beam, Hunt
 
 
 class Fate(StrEnum):
@@ -39,25 +37,8 @@ class Node:
     """Whether the chosen clip went through here."""
 
 
-def note_decision(hunt: Hunt, decision: int, judged: Sequence[Beam], kept: Collection[Beam]) -> None:
-    """Write down what a decision made of the beams that were `judged`; to be told before the kept ones are expanded.
-
-    A beam that had ended before has a node already: only what has become of it can be new.
-    """
-    for beam in dict.fromkeys(judged):
-        fate = Fate.DROPPED if beam not in kept else Fate.ENDED if beam.is_over else Fate.KEPT
-        if beam.node is not None and hunt.trace[beam.node].fate is Fate.ENDED:
-            hunt.trace[beam.node].fate = fate
-            continue
-        clip = beam.candidate.clip
-        score = beam.score.value if beam.score else None
-        hunt.trace.append(Node(decision, beam.node, clip.seconds if clip else 0.0, score, fate))
-        beam.node = len(hunt.trace) - 1
-
-
-def note_choice(trace: Sequence[Node], chosen: Beam) -> None:
-    """Mark the chosen beam's ancestry."""
-    number = chosen.node
+def note_choice(trace: Sequence[Node], number: int | None) -> None:
+    """Mark the chosen beam's ancestry; `number` is its node's."""
     while number is not None:
         trace[number].is_chosen = True
         number = trace[number].parent

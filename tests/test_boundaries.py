@@ -1,7 +1,9 @@
 """The core stays light, arrows run one way, and the public surface is what it says."""
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,27 @@ def test_arrows_run_one_way(position, layer):
             words = line.split()
             if words[:1] in (["import"], ["from"]):
                 assert words[1].split(".")[0] not in later, f"{path}: {line}"
+
+
+def imported(path: Path, known: set[str]) -> set[str]:
+    """Our own modules that a file imports anywhere, also where only a type checker looks."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (inside & known) or {node.module}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return names & known
+
+
+def test_no_module_needs_what_needs_it():
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for layer in LAYERS
+        for path in (ROOT / layer).rglob("*.py")
+    }
+    TopologicalSorter({name: imported(path, set(files)) - {name} for name, path in files.items()}).prepare()
 
 
 def test_no_file_is_too_long():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+from tts_eval.version import __version__ as __version__
 
 _EXPORTS = {
     "AudioError": "tts_eval.errors",

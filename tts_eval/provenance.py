@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tts_eval import __version__, weights
+from tts_eval import weights
 from tts_eval.execution import available_cores
+from tts_eval.version import __version__
 
 PACKAGES = (
     "numpy", "pandas", "soxr", "soundfile", "jiwer", "whisper-normalizer", "zhon", "ctranslate2", "faster-whisper",

@@ -24,7 +24,7 @@ from verifiers.recognition import RATE, Transcript, Utterance, scored_text
 if TYPE_CHECKING:
     import torch
 
-    from verifiers.transformers_models import Checkpoint
+    from verifiers.transformers_checkpoint import Checkpoint
 
 BATCH_SECONDS = 120
 """Audio in one batch, padding included."""

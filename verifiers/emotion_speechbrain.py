@@ -18,11 +18,12 @@ import numpy as np
 
 from tts_eval.emotions import Heard
 from tts_eval.errors import MissingDependencyError, WeightsError
-from verifiers.emotion_model import SPEECHBRAIN_FILES, checked_emotions
+from verifiers.emotion_model import checked_emotions
 
 if TYPE_CHECKING:
     import torch
 
+SPEECHBRAIN_FILES = ("wav2vec2.ckpt", "model.ckpt", "label_encoder.txt")
 HEAD_WIDTH = 64
 """Of every wav2vec 2.0 encoder's attention."""
 

@@ -26,10 +26,10 @@ from tts_eval.devices import choose_device
 from tts_eval.emotions import Heard
 from tts_eval.errors import ConfigError
 from tts_eval.loaded import once, place_of
-from verifiers import emotion_model, speaker_encoder
+from verifiers import emotion_models, speaker_models
 from verifiers.emotion_model import EmotionModel
 from verifiers.recognition import Recogniser, Transcript, Utterance
-from verifiers.speaker_encoder import LoadedEncoder
+from verifiers.speaker_models import LoadedEncoder
 
 T = TypeVar("T")
 CPU_ONLY = ("ge2e", "nano")
@@ -149,14 +149,14 @@ class SharedEmotions:
 
 
 def shared_encoder(model: str, device: str = "") -> SharedEncoder:
-    """`verifiers.speaker_encoder.load_encoder`, each checkpoint once; raises the same."""
-    load, model = speaker_encoder.load_encoder, model or "ge2e"
+    """`verifiers.speaker_models.load_encoder`, each checkpoint once; raises the same."""
+    load, model = speaker_models.load_encoder, model or "ge2e"
     return once(lambda: SharedEncoder(load(model, device)), load, *_place(model, device))
 
 
 def shared_emotions(model: str, device: str = "") -> SharedEmotions:
-    """`verifiers.emotion_model.load_model`, each checkpoint once; raises the same."""
-    load, model = emotion_model.load_model, model or "nano"
+    """`verifiers.emotion_models.load_model`, each checkpoint once; raises the same."""
+    load, model = emotion_models.load_model, model or "nano"
     return once(lambda: SharedEmotions(load(model, device)), load, *_place(model, device))
 
 

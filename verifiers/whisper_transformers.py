@@ -18,7 +18,7 @@ from verifiers.recognition import MAX_SECONDS, RATE, Transcript, Utterance, scor
 if TYPE_CHECKING:
     import torch
 
-    from verifiers.transformers_models import Checkpoint
+    from verifiers.transformers_checkpoint import Checkpoint
 
 BATCH_SECONDS = 240
 """Audio in one batch; every clip takes its 30 s window of it."""

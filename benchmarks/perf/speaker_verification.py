@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.perf.asr_batching import Read, read_librispeech, sample
-from verifiers.speaker_encoder import RATE, SpeakerEncoder, load_encoder
+from verifiers.speaker_encoder import RATE, SpeakerEncoder
+from verifiers.speaker_models import load_encoder
 
 SHORTEST, LONGEST = 3.0, 10.5
 RIVAL = "ge2e"

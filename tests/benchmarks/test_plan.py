@@ -137,13 +137,15 @@ def test_a_plan_refuses_what_a_sweep_would(tmp_path: Path):
         plan_sweep(parse_grid(BASE), tmp_path, tmp_path / "nowhere")
 
 
-def test_a_guided_search_without_tokens_is_reckoned_in_seconds(tmp_path: Path, like):
+def test_a_search_phrase_by_phrase_is_reckoned_in_seconds_and_in_its_speakers_tokens(tmp_path: Path, like):
     path = tmp_path / "run"
     run(RunConfig(synth="phrases:fake", n=4, verifier="fake", judge=("fake:2",), limit=8), path)
     grid = BASE | {"synth": "phrases:fake", "cells": [{"name": "beam", "strategy": "beam:step=0.5,expand=2,keep=2"}]}
-    for source in (path, None):
-        (cell,) = plan_sweep(parse_grid(grid), tmp_path / "out", source).runs
-        assert cell.verifier_seconds > 0 if source else cell.tokens == 0
+    (cell,) = plan_sweep(parse_grid(grid), tmp_path / "out", path).runs
+    assert cell.verifier_seconds > 0
+    for synth, counts_tokens in (("phrases:fake", True), ("phrases:piper", False)):
+        (cell,) = plan_sweep(parse_grid(grid | {"synth": synth}), tmp_path / "out").runs
+        assert (cell.tokens > 0) is counts_tokens
     one = plan_sweep(parse_grid(BASE | {"synth": "phrases:fake", "n": 1}), tmp_path / "out", path).runs[0]
     beam = plan_sweep(parse_grid(grid), tmp_path / "out", path).runs[0]
     assert 2 * one.generator_seconds < beam.generator_seconds < 4 * one.generator_seconds + 1e-9

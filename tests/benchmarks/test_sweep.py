@@ -8,14 +8,15 @@ import numpy as np
 import pandas
 import pytest
 
-import benchmarks.sweep
 from benchmarks.grid import parse_grid
 from benchmarks.runner import run
-from benchmarks.sweep import read_sweep, run_sweep
+from benchmarks.sweep import run_sweep
 from reports.sweep import summarise_sweep
 from reports.sweep_tables import sweep_frame
+from tts_eval import sweep_folder
 from tts_eval.errors import ConfigError, RunLockedError, StoreError
 from tts_eval.store import RunStore
+from tts_eval.sweep_folder import read_sweep
 from tts_eval.synthesizers.fake import FakeGeneration, FakeSynthesizer
 from verifiers.fake import FakeVerifier
 
@@ -123,14 +124,14 @@ def test_a_kill_while_a_finished_sweep_is_gone_through_again_loses_no_cell(tmp_p
     cells = parse_grid(BASE | {"cells": [{"name": "one", "n": 2}, {"name": "two", "n": 3}, {"name": "three", "n": 4}]})
     run_sweep(cells, tmp_path)
     killed = iter([False, True])
-    record = benchmarks.sweep.write_text_atomically
+    record = sweep_folder.write_text_atomically
 
     def stop(path, text):
         record(path, text)
         if path.name == "sweep.json" and next(killed):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmarks.sweep, "write_text_atomically", stop)
+    monkeypatch.setattr(sweep_folder, "write_text_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(cells, tmp_path)
     assert [outcome.cell for outcome in read_sweep(tmp_path)] == list(cells)

@@ -13,7 +13,7 @@ import torch
 from tts_eval.emotions import emotion_name
 from tts_eval.errors import ConfigError, MissingDependencyError, WeightsError
 from verifiers import emotion_transformers
-from verifiers.emotion_model import load_model
+from verifiers.emotion_models import load_model
 
 RATE = 16_000
 LABELS = {0: "neu", 1: "Happiness", 2: "sad", 3: "angry", 4: "excited"}

@@ -12,14 +12,14 @@ from tts_eval.audio import Clip, read_audio
 from tts_eval.emotions import Heard
 from tts_eval.errors import ConfigError
 from tts_eval.types import Prompt
-from verifiers import emotion_model, load_verifier, sharing, speaker_encoder, whisper_ctranslate2, whisper_openai
+from verifiers import emotion_models, load_verifier, sharing, speaker_models, whisper_ctranslate2, whisper_openai
 from verifiers.asr import AsrVerifier
 from verifiers.emotion import EmotionVerifier
 from verifiers.likelihood import LikelihoodVerifier
 from verifiers.recognition import RATE, Transcript, Utterance
 from verifiers.sharing import Remembered, SharedRecogniser
 from verifiers.speaker import SpeakerVerifier
-from verifiers.speaker_encoder import LoadedEncoder
+from verifiers.speaker_models import LoadedEncoder
 
 
 class Recogniser:
@@ -176,7 +176,7 @@ def test_a_prompt_is_embedded_once_for_all_verifiers_with_one_voice_model(monkey
     voices = Voices()
     loads = []
     monkeypatch.setattr(
-        speaker_encoder, "load_encoder", lambda *asked: loads.append(asked) or LoadedEncoder(voices, "voices")
+        speaker_models, "load_encoder", lambda *asked: loads.append(asked) or LoadedEncoder(voices, "voices")
     )
     first, second = load_verifier("speaker"), load_verifier("speaker:ge2e")
     found = values(first.score(items))
@@ -188,7 +188,7 @@ def test_a_prompt_is_embedded_once_for_all_verifiers_with_one_voice_model(monkey
 def test_a_clip_is_heard_once_for_all_wanted_emotions(monkeypatch, items):
     model = Emotions()
     loads = []
-    monkeypatch.setattr(emotion_model, "load_model", lambda *asked: loads.append(asked) or model)
+    monkeypatch.setattr(emotion_models, "load_model", lambda *asked: loads.append(asked) or model)
     targets = ("happy", "sad", "prompt")
     for target, verifier in [(target, load_verifier(f"emotion:,target={target}")) for target in targets]:
         assert values(verifier.score(items)) == values(EmotionVerifier(Emotions(), target).score(items))
@@ -198,7 +198,7 @@ def test_a_clip_is_heard_once_for_all_wanted_emotions(monkeypatch, items):
 
 def test_verifiers_that_are_alive_together_load_one_emotion_model(monkeypatch):
     loads = []
-    monkeypatch.setattr(emotion_model, "load_model", lambda *asked: loads.append(asked) or Emotions())
+    monkeypatch.setattr(emotion_models, "load_model", lambda *asked: loads.append(asked) or Emotions())
     alive = [load_verifier(spec) for spec in ("emotion:,target=happy", "emotion:nano,target=prompt", "emotion")]
     alive.append(load_verifier("emotion:nano,device=cpu"))  # where it runs anyway
     assert loads == [("nano", "")]
@@ -250,7 +250,7 @@ def test_a_clip_is_resampled_once_whoever_judges_it(monkeypatch, recognisers, ma
     resampled = []
     original = soxr.resample
     monkeypatch.setattr(soxr, "resample", lambda *args: resampled.append(args[1:]) or original(*args))
-    monkeypatch.setattr(emotion_model, "load_model", lambda *asked: Emotions())
+    monkeypatch.setattr(emotion_models, "load_model", lambda *asked: Emotions())
     items = [make_item(tone(300 + pitch, rate=22_050)) for pitch in range(3)]
     specs = ("asr:tiny.en", "likelihood:tiny.en", "asr:tiny.en:exact", "emotion:,target=happy")
     for verifier in [load_verifier(spec) for spec in specs]:

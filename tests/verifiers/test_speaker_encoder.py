@@ -12,9 +12,10 @@ from tts_eval import hub
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError, WeightsError
 from tts_eval.types import Prompt
-from verifiers import speaker_encoder
+from verifiers import speaker_models
 from verifiers.speaker import create
-from verifiers.speaker_encoder import direction, load_encoder
+from verifiers.speaker_encoder import direction
+from verifiers.speaker_models import load_encoder
 
 torch = pytest.importorskip("torch")
 
@@ -52,7 +53,7 @@ def test_hub_names_are_fetched_by_the_hub_client_and_nothing_is_run(monkeypatch,
         patterns.update(others)
         raise WeightsError("offline")
 
-    monkeypatch.setattr(speaker_encoder, "download_checkpoint", download)
+    monkeypatch.setattr(speaker_models, "download_checkpoint", download)
     for model in ("ecapa", "wavlm-sv", "someone/voices@v2"):
         with pytest.raises(WeightsError, match="offline"):
             load_encoder(model)

@@ -17,7 +17,7 @@ from tts_eval.synthesizers.codec import Reference
 from tts_eval.synthesizers.codec_resynthesis import resynthesise
 from tts_eval.types import FailureKind
 from verifiers.speaker import create
-from verifiers.speaker_encoder import load_encoder
+from verifiers.speaker_models import load_encoder
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden/ge2e.json").read_text())
 

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 
-from tts_eval import __version__
 from tts_eval.cli import (
     ab,
     again,
@@ -28,6 +27,7 @@ from tts_eval.cli import (
     transfer,
     view,
 )
+from tts_eval.version import __version__
 
 app = typer.Typer(
     name="tts-eval",

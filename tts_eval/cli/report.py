@@ -10,7 +10,6 @@ from typing import Annotated, Literal
 import typer
 from rich.console import Console
 
-from benchmarks.sweep import FILE as SWEEP
 from reports.frame import write_frame
 from reports.leaderboard import read_leaderboard
 from reports.leaderboard_page import FILES, write_leaderboard
@@ -21,6 +20,7 @@ from reports.summary import Summary
 from reports.tables import coverage_table, groups_overview, headline, metrics_table, to_rich
 from tts_eval.cli.folders import local_path, reported_on
 from tts_eval.cli.sweep import finish_sweep
+from tts_eval.sweep_folder import FILE as SWEEP
 
 
 def report_command(

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from tts_eval import __version__
+from tts_eval.version import __version__
 
 PACKAGES = ("tts_eval", "verifiers", "search", "benchmarks", "reports")
 """All of the distribution, found by name and not imported."""

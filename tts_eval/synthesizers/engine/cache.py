@@ -7,12 +7,11 @@ others, and the buffers keep their addresses (CUDA graphs need that).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 
-if TYPE_CHECKING:
-    from tts_eval.synthesizers.engine.transformer import Shape
+from tts_eval.synthesizers.engine.shape import Shape
 
 Index: TypeAlias = "int | torch.Tensor"
 """A position: a number, or a tensor [1] where a CUDA graph reads it at every replay."""

@@ -12,20 +12,41 @@ from collections import Counter
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from tts_eval.audio import Clip
 from tts_eval.seeds import forked_seed
-from tts_eval.synthesizers.engine.head import Said, Start
+from tts_eval.synthesizers.codec import Codec
+from tts_eval.synthesizers.engine.head import Opening, Said, Start
 from tts_eval.synthesizers.engine.speech import Settled, Utterance, listen
 from tts_eval.synthesizers.engine.steps import Workspace
 from tts_eval.types import Candidate, Cost, FinishReason
 
-if TYPE_CHECKING:
-    from tts_eval.synthesizers.engine.engine import Engine
+
+class Host(Protocol):
+    """What a generation asks of the engine that began it."""
+
+    codec: Codec
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        ...
+
+    def lease(self, generation: RowGeneration, slots: int, columns: int, steps: int) -> Workspace:
+        """A larger workspace for a generation that forked."""
+        ...
+
+    def prefill_flops(self, opening: Opening) -> float:
+        """FLOPs of a prompt."""
+        ...
+
+    def row_flops(self, start: Start, steps: int) -> float:
+        """FLOPs of a row's first `steps` steps."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +73,7 @@ class Row:
 class RowGeneration:
     """The `Generation` of every model that the engine runs; begun by `Engine.begin`."""
 
-    def __init__(self, engine: Engine, workspace: Workspace, rows: Sequence[Row], column: int, seconds: float) -> None:
+    def __init__(self, engine: Host, workspace: Workspace, rows: Sequence[Row], column: int, seconds: float) -> None:
         self._engine = engine
         self._workspace = workspace
         self._rows = list(rows)
