@@ -47,7 +47,10 @@ class Beam:
     @property
     def has_failed(self) -> bool:
         """Whether it was judged as a whole and got no score: it must not win while others go on."""
-        return self.is_final and self.merit is None
+        if not self.is_final or self.merit is not None:
+            return False
+        failure = self.score.failure if self.score else None
+        return failure is None or failure.kind is not FailureKind.UNDECIDED  # as one is that has nobody to compare with
 
 
 Keep = Callable[[Sequence[Beam], int, np.random.Generator], list[int]]
@@ -71,6 +74,11 @@ class Guidance:
     """Continuations of each beam that is kept; the first goes on as it would have anyway."""
     lookahead_seconds: float = 0.0
     """Beams are judged by what they would say so much later."""
+
+    def steps_of_a_decision(self, step_seconds: float) -> int:
+        """The model's steps that a beam makes for a decision, with those that it looks ahead."""
+        ahead = model_steps(self.lookahead_seconds, step_seconds) if self.lookahead_seconds else 0
+        return model_steps(self.step_seconds, step_seconds) + ahead
 
     @property
     def decisions(self) -> float:

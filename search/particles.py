@@ -59,10 +59,11 @@ def resample(pool: Sequence[Beam], tau: float, random: np.random.Generator) -> l
 
 
 def _weights(pool: Sequence[Beam], tau: float) -> np.ndarray:
-    """Weights [particles]: undecided ones have the mean of the decided ones, failed ones none."""
+    """Weights [particles]: undecided ones have the mean of the decided ones, failed ones none (unless all did)."""
     decided = [beam for beam in pool if beam.merit is not None]
     if not decided:
-        return np.ones(len(pool))
+        waiting = np.array([float(beam.is_undecided) for beam in pool])
+        return waiting if waiting.any() else np.ones(len(pool))
     now = np.array([(beam.merit or 0.0) / tau for beam in decided])
     before = np.array([beam.potential or 0.0 for beam in decided])
     rise = now - before

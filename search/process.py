@@ -15,6 +15,7 @@ fewer rows; what is left at the end of it is cut.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -131,7 +132,7 @@ class ProcessSearch:
         ]
         hunt = Hunt(request, beams)
         # Before anything is known: a step samples a token at least.
-        hunt.share_per_row = model_steps(self.guidance.step_seconds, step_seconds) / budget.tokens
+        hunt.share_per_row = self.guidance.steps_of_a_decision(step_seconds) / budget.tokens
         hunt.beams = affordable(hunt, beams, budget, self.guidance.step_seconds)
         return hunt
 
@@ -164,9 +165,13 @@ class _Batch:
         self._step_seconds = step_seconds
         self._verifier = verifier
         self._budget = budget
+        self._has_last_word: set[Beam] = set()
+        """Beams of which the verifier that chooses has said what it has to say."""
 
     def run(self) -> None:
         """Take every request to its end."""
+        if self._budget.flops < math.inf:
+            self._learn_prices()
         decision = 0
         while live := [hunt for hunt in self._hunts if hunt.live]:
             is_guided = decision < self._guidance.decisions
@@ -174,6 +179,8 @@ class _Batch:
             self._advance(live, is_guided)
             if is_guided:
                 judge(live, self._verifier, self._ahead(live))
+            elif self._budget.is_limited:
+                self._judge_ended(live)
             for hunt, (share, rows) in zip(live, before, strict=True):
                 hunt.share_per_row = (self._budget.share(hunt.cost) - share) / rows
                 self._go_on(hunt, decision, is_guided)
@@ -182,9 +189,41 @@ class _Batch:
             decision += 1
         if self._search.then is not None:
             for beam in (beam for hunt in self._hunts for beam in hunt.beams):
-                beam.is_final = False  # another verifier's word is needed
-        unsettled = [hunt for hunt in self._hunts if not all(beam.is_final for beam in hunt.beams)]
-        judge(unsettled, self._search.then or self._verifier)
+                beam.is_final = beam in self._has_last_word  # else another verifier's word is needed
+        last = self._search.then or self._verifier
+        unsettled = [
+            hunt
+            for hunt in self._hunts
+            if not all(beam.is_final for beam in hunt.beams)
+            or not (is_absolute(last) or self._has_last_word.isdisjoint(hunt.beams))  # they ended at different times
+        ]
+        judge(unsettled, last)
+
+    def _learn_prices(self) -> None:
+        """Let one row of each request try a model's step or two, as only that tells what a step costs in FLOPs.
+
+        Without it all rows would begin, and a budget that pays for some whole samples could go for one step of many.
+        """
+        trial = self._generation.branch()
+        trial.select([hunt.beams[0].row for hunt in self._hunts])
+        trial.advance(1)  # to what the prompt costs a row only its first step is added
+        first = [candidate.cost for candidate in trial.audio()]
+        trial.advance(1)
+        for hunt, one, two in zip(self._hunts, first, trial.audio(), strict=True):
+            step = two.cost - one
+            hunt.cost += step + step
+            steps = self._guidance.steps_of_a_decision(self._step_seconds)
+            hunt.share_per_row = steps * (step.flops or 0.0) / self._budget.flops
+            hunt.beams = affordable(hunt, hunt.beams, self._budget, self._guidance.step_seconds)
+        self._generation.select(number_rows(self._hunts))
+
+    def _judge_ended(self, hunts: Sequence[Hunt]) -> None:
+        """Judge what has ended unguided before others are dropped for it: there may be no speech in it."""
+        ended = [Hunt(hunt.request, [b for b in hunt.beams if b.is_over and not b.is_final]) for hunt in hunts]
+        judge(ended, self._search.then or self._verifier)
+        for hunt, part in zip(hunts, ended, strict=True):
+            hunt.cost += part.cost
+            self._has_last_word.update(part.beams)
 
     def _advance(self, hunts: Sequence[Hunt], is_guided: bool) -> None:
         seconds = self._guidance.step_seconds

@@ -4,12 +4,13 @@
 
 Best-of-N asks once. A strategy that looks at scores asks again after each round; whole pools are
 judged every time, as a selection rule compares candidates with their siblings (behind
-`RememberingVerifier` only what is new costs anything). Under a budget rounds grow with what is known
-of the price of a candidate, and the last one comes nearest to the limit.
+`RememberingVerifier` only what is new costs anything). Under a budget a round has no more candidates than it
+pays for if all of them ramble until they are cut, one at least: so no more than one goes over it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ from tts_eval.types import Candidate, Cost, Item, Job, Request, Sampling, Score,
 
 CANDIDATES_AT_ONCE = 64
 """Candidates that are generated and judged together; bounds memory, and lets models batch across requests."""
-USUAL_POOL = 8
+USUAL_POOL = 4
 """Candidates that a request gets where a budget or the scores decide, whatever it may get at most."""
 
 
@@ -100,10 +101,19 @@ class RoundSearch:
         left, mean = 1.0 - budget.share(pool.cost), budget.share(pool.cost) / have
         if left < mean / 2:
             return 0
-        worst = max(mean, *(budget.share(candidate.cost) for candidate in pool.candidates))
-        if worst == 0.0:  # all of them failed before they cost anything: the price is not known yet
-            return 1
-        return min(number, max(int(left / worst / 2), 1))  # half of it: the next ones may cost more
+        return min(number, max(int(left / self._dearest(pool, budget)), 1))
+
+    def _dearest(self, pool: Pool, budget: Budget) -> float:
+        """What a candidate costs that ends only when it is cut, as a share; infinity while no price is known."""
+        prices = [
+            budget.share(candidate.cost) / candidate.cost.audio_seconds
+            for candidate in pool.candidates
+            if candidate.cost.audio_seconds
+        ]
+        if not any(prices):
+            return math.inf
+        seconds = sum(candidate.cost.audio_seconds for candidate in pool.candidates)
+        return max(*prices, budget.share(pool.cost) / seconds) * self.sampling.max_seconds
 
     def _job(self, request: Request, index: int) -> Job:
         seed = candidate_seed(self.run_seed, request.id, index)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from tts_eval.errors import StoreError
 
@@ -93,6 +94,16 @@ def batched_by_length(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
         yield batch
 
 
+class Attempted(NamedTuple, Generic[R]):
+    """What came of an item, and what it took."""
+
+    result: R
+    retries: int
+    """Calls with the item in them that raised and were made again."""
+    lost_seconds: float
+    """The item's share of the wall time of those calls."""
+
+
 def isolate(
     function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], failed: Callable[[T, Exception], R]
 ) -> list[R]:
@@ -102,16 +113,28 @@ def isolate(
     poisonous item among n costs about log2(n) extra calls. A `StoreError` is never an item's fault
     and passes through, as do KeyboardInterrupt and its like.
     """
+    return [attempted.result for attempted in isolate_counting(function, items, failed)]
+
+
+def isolate_counting(
+    function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T], failed: Callable[[T, Exception], R]
+) -> list[Attempted[R]]:
+    """The same, with what was done in vain for each item."""
+    started = time.perf_counter()
     try:
-        return _checked(function, items)
+        return [Attempted(result, 0, 0.0) for result in _checked(function, items)]
     except StoreError:
         raise
     except Exception as error:  # models raise whatever they like; the item is named in the result
         if len(items) == 1:
             logger.warning("an item failed with %s: %s", type(error).__name__, error)
-            return [failed(items[0], error)]
-        middle = len(items) // 2
-        return isolate(function, items[:middle], failed) + isolate(function, items[middle:], failed)
+            return [Attempted(failed(items[0], error), 0, time.perf_counter() - started)]
+    lost = (time.perf_counter() - started) / len(items)
+    middle = len(items) // 2
+    halves = (isolate_counting(function, half, failed) for half in (items[:middle], items[middle:]))
+    return [
+        Attempted(one.result, one.retries + 1, one.lost_seconds + lost) for attempted in halves for one in attempted
+    ]
 
 
 def _checked(function: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:

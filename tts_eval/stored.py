@@ -15,7 +15,7 @@ from dataclasses import replace
 from tts_eval import ground_truth
 from tts_eval.audio import encode_audio, read_audio
 from tts_eval.errors import AudioError
-from tts_eval.execution import Executor, batched, isolate
+from tts_eval.execution import Executor, batched, isolate_counting
 from tts_eval.files import write_together
 from tts_eval.guards import audio_failure
 from tts_eval.records import (
@@ -38,6 +38,7 @@ from tts_eval.store import Memory, Row
 from tts_eval.synthesizers.failed import failed_candidate
 from tts_eval.types import (
     Candidate,
+    Cost,
     FailureKind,
     FinishReason,
     Item,
@@ -107,7 +108,11 @@ class StoredSynthesizer:
         return candidate_key(synthesizer_identity(self), job.request.id, digest, job.sampling, job.seed, job.index)
 
     def _make(self, batch: Sequence[tuple[str, Job]]) -> list[Candidate]:
-        return isolate(self._synthesizer.generate, [job for _, job in batch], _raised)
+        made = isolate_counting(self._synthesizer.generate, [job for _, job in batch], _raised)
+        return [
+            replace(each, cost=each.cost + Cost(generator_seconds=lost, retries=retries)) if retries or lost else each
+            for each, retries, lost in made
+        ]
 
     def _recall(self, key: str) -> Candidate | None:
         is_fresh = key in self._store.fresh

@@ -59,7 +59,9 @@ class Planted:
         return growth.audio()
 
     def _length(self, job) -> int:
-        return int(job.request.metadata.get("length", self.length))
+        """Of the candidate's index, or the last one that is told."""
+        lengths = str(job.request.metadata.get("length", self.length)).split(",")
+        return int(lengths[min(job.index, len(lengths) - 1)])
 
 
 class Growth:

@@ -6,12 +6,13 @@ from hunting import REQUESTS, FirstEndsEarly, beam, beam_by_hand, hunt, tokens
 from planted import SAMPLING, STEP, Planted, Worth, single
 
 from search.beam import BeamSearch
+from search.beams import Beam
 from search.budget import Budget
 from search.dvts import DiverseTrees
 from search.early_rejection import EarlyRejection
 from search.partial_prm import PartialPrm
-from search.particles import ParticleSearch
-from tts_eval.types import FinishReason, Request
+from search.particles import ParticleSearch, resample
+from tts_eval.types import Candidate, Failure, FailureKind, FinishReason, Request, Score
 from verifiers.speaker import PARTIAL_SECONDS
 
 
@@ -199,6 +200,18 @@ def test_early_rejection_ends_what_began_well():
         starts = sorted((single(result.request.id, i) for i in range(8)), key=lambda said: -said[:3].mean())
         assert tokens(result) == max(starts[:2], key=np.mean).tolist()
         assert result.cost.tokens == 8 * 3 + 2 * 9
+
+
+def test_a_particle_that_failed_has_no_place_while_the_others_wait():
+    """Of four, one has ended in silence before anything can be said of the others."""
+    waiting = Score(verifier="v", judge="v", value=None, failure=Failure(FailureKind.UNDECIDED, "too early"))
+    silent = replace(waiting, failure=Failure(FailureKind.SILENT, "nothing"))
+    candidate = Candidate(index=0, seed=0, sampling=SAMPLING, finish=FinishReason.LENGTH)
+    going = [Beam(tree=0, candidate=candidate, score=waiting) for _ in range(3)]
+    failed = Beam(tree=0, candidate=candidate, score=silent, is_over=True, is_final=True)
+    places = resample([*going, failed], 0.1, np.random.default_rng(0))
+    assert len(places) == 4 and set(places) == {0, 1, 2}
+    assert resample([failed, failed], 0.1, np.random.default_rng(0)) == [0, 1]
 
 
 def test_particles_multiply_in_proportion_to_their_weights():

@@ -51,6 +51,27 @@ def test_budgets_hold_and_are_used(strategy, limit):
         assert len(result.chosen.tokens) == 12
 
 
+@pytest.mark.parametrize("limit", [40, 90])
+@pytest.mark.parametrize("keep", ["4", "16"])
+def test_a_budget_in_flops_lets_no_more_begin_than_it_pays_for(limit, keep):
+    """At 10 FLOPs a token: as in tokens, once two tokens of one row have told the price."""
+    synthesizer = Planted(flops=10.0)
+    (result,) = hunt(
+        beam(expand=4, keep=keep), REQUESTS[:1], synthesizer, budget=Budget(candidates=1, flops=10.0 * limit)
+    )
+    assert 0.5 * limit <= result.cost.tokens <= limit + 3
+    assert result.cost.tokens == sum(generation.spent.tokens for generation in synthesizer.generations)
+    assert len(result.chosen.tokens) == 12
+
+
+def test_looking_ahead_is_reserved_for_like_all_else():
+    """A decision costs a beam 3 tokens and 30 more to look ahead: 60 tokens cost 20 times that, less at the end."""
+    search, text = beam(expand=4, keep="4", lookahead=30 * STEP), Request(id="r", text="x" * 60)
+    (result,) = hunt(search, [text], Planted(60), budget=Budget(candidates=1, tokens=700))
+    assert result.cost.tokens <= 700 + 33
+    assert len(result.chosen.tokens) == 60
+
+
 def test_a_budget_below_one_sample_cuts_it_and_says_so():
     (result,) = hunt(beam(expand=4, keep="4"), REQUESTS[:1], budget=Budget(candidates=1, tokens=6))
     assert result.cost.tokens == 6
@@ -73,6 +94,27 @@ def test_a_beam_that_failed_does_not_win_because_it_ended_within_the_budget(limi
     )
     assert len(result.chosen.tokens) > 4
     assert 16 <= result.cost.tokens <= limit + 3
+
+
+@pytest.mark.parametrize("then", [None, Worth(flat=True)])
+@pytest.mark.parametrize("limit", range(15, 25))
+def test_nor_does_one_that_ended_after_the_guided_part(limit, then):
+    """After one guided step of three beams, one ends with 4 tokens and is silent; the others say 12."""
+
+    class NothingShort(Worth):
+        def _one(self, item):
+            score = super()._one(item)
+            failure = Failure(FailureKind.SILENT, "nothing") if len(item.candidate.tokens) == 4 else None
+            return replace(score, value=None, failure=failure) if failure else score
+
+    search = beam(PartialPrm, expand=1, keep="3", until=3 * STEP)
+    short, judges = Request(id="r0", text="x"), (NothingShort(), then and NothingShort(flat=True))
+    synthesizer, budget = FirstEndsEarly(), Budget(candidates=1, tokens=limit)
+    (result,) = hunt(replace(search, then=judges[1]), [short], synthesizer, judges[0], budget)
+    assert len(result.chosen.tokens) > 4
+    assert result.scores[result.ranks.index(0)].value is not None
+    heard = sum(len(items) for judge in judges if judge for items in judge.heard)
+    assert result.cost.judgements == heard, "nobody was asked twice about a finished clip"
 
 
 @pytest.mark.parametrize("rule", ["worth", "z(worth)"])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,24 @@ def test_requests_share_rounds_where_a_budget_decides(strategy):
     results = hunt(strategy, synthesizer=synthesizer, n=64, tokens=50)
     assert len(results) > 1 and all(len(result.candidates) == 4 for result in results)
     assert synthesizer.begun == [len(results)] * 4
+
+
+@pytest.mark.parametrize("strategy", [BestOfN(sampling=SAMPLING), Rejection(sampling=SAMPLING, threshold=9.0)])
+def test_no_more_than_one_candidate_goes_over_a_budget(strategy):
+    """The first says 10 tokens, all others ramble to 300, where they are cut."""
+    rambling = [Request(id="r", text="x", metadata={"length": "10,300"})]
+    for limit, candidates in ((100, 2), (620, 3), (3000, 11)):
+        (result,) = hunt(strategy, n=64, tokens=limit, requests=rambling)
+        assert len(result.candidates) == candidates
+        assert result.cost.tokens - 300 < limit
+
+
+def test_candidates_that_fit_however_long_they_get_are_made_together():
+    """12 tokens are 1.2 s, where they would be cut; the first tells the price, the others share a round."""
+    synthesizer, short = Planted(), BestOfN(sampling=replace(SAMPLING, max_seconds=1.2))
+    (result,) = hunt(short, n=64, tokens=240, synthesizer=synthesizer, requests=[Request(id="r", text="x")])
+    assert len(result.candidates) == 20
+    assert synthesizer.begun == [1, 19]
 
 
 def test_the_expected_gain_is_that_of_the_normal_distribution():

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_eval.errors import StoreError
-from tts_eval.execution import SerialExecutor, batched, batched_by_length, batched_by_seconds, isolate
+from tts_eval.execution import SerialExecutor, batched, batched_by_length, batched_by_seconds, isolate, isolate_counting
 
 
 @given(st.lists(st.booleans(), max_size=40))
@@ -18,6 +18,21 @@ def test_only_the_poisonous_items_fail(poison):
 
     results = isolate(double, items, lambda item, error: f"{item[0]}: {error}")
     assert results == [f"{number}: poison" if bad else number * 2 for number, bad in items]
+
+
+def test_what_was_done_in_vain_is_counted_for_each_item(monkeypatch):
+    """Of 4 items the third is bad: calls of 4, 2 (good), 2, 1 (bad), 1; every call takes a second."""
+    clock = iter(range(100))
+    monkeypatch.setattr("time.perf_counter", lambda: float(next(clock)))
+
+    def double(batch):
+        if 2 in batch:
+            raise RuntimeError("poison")
+        return [number * 2 for number in batch]
+
+    made = isolate_counting(double, [0, 1, 2, 3], lambda item, error: -1)
+    assert [(one.result, one.retries) for one in made] == [(0, 1), (2, 1), (-1, 2), (6, 2)]
+    assert [one.lost_seconds for one in made] == [0.25, 0.25, 0.25 + 0.5 + 1.0, 0.25 + 0.5]
 
 
 def test_a_full_disk_is_nobodys_fault():

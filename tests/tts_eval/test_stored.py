@@ -110,6 +110,9 @@ def test_a_poisonous_request_fails_alone_and_is_tried_again_next_time(tmp_path: 
     assert [c.finish for c in made] == [FinishReason.EOS] * 2 + [FinishReason.FAILED] * 2 + [FinishReason.EOS] * 2
     assert made[2].failure.kind is FailureKind.SYNTHESIS
     assert "'bad' #0" in made[2].failure.message
+    assert [c.cost.retries for c in made] == [2, 3, 3, 2, 2, 2], (
+        "of 6 the middle two are bad: 6, then 1 + 2 and 1 + 2, then 1 + 1"
+    )
     counting = Counting()
     with RunStore.create(tmp_path) as store:
         remembering(store, counting).generate(jobs)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tts_eval.errors import AudioError, ConfigError
-from tts_eval.execution import isolate
+from tts_eval.execution import isolate_counting
 from tts_eval.synthesizers.command.batch import run_batch
 from tts_eval.synthesizers.command.config import CommandConfig, read_command
 from tts_eval.synthesizers.failed import failed_candidate
@@ -51,18 +50,10 @@ class CommandSynthesizer:
     def generate(self, jobs: Sequence[Job]) -> list[Candidate]:
         """One candidate per job; all of them share the time that passed."""
         started = time.perf_counter()
-        runs: Counter[int] = Counter()
-        numbered = list(enumerate(jobs))
-
-        def make(part: Sequence[tuple[int, Job]]) -> list[Candidate]:
-            runs.update(number for number, _ in part)
-            return self._run([job for _, job in part])
-
-        made = isolate(make, numbered, lambda item, error: _failed(item[1], FailureKind.SYNTHESIS, str(error)))
+        made = isolate_counting(self._run, jobs, lambda job, error: _failed(job, FailureKind.SYNTHESIS, str(error)))
         share = (time.perf_counter() - started) / max(len(jobs), 1)
         return [
-            replace(each, cost=each.cost + Cost(generator_seconds=share, retries=runs[number] - 1))
-            for number, each in enumerate(made)
+            replace(each, cost=each.cost + Cost(generator_seconds=share, retries=retries)) for each, retries, _ in made
         ]
 
     def _run(self, jobs: Sequence[Job]) -> list[Candidate]:
