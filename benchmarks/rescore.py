@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,13 @@ from pathlib import Path
 from benchmarks.progress import Progress, Quiet
 from benchmarks.runner import judge_ground_truths, judged_together
 from tts_eval.audio import read_audio
-from tts_eval.errors import AudioError
-from tts_eval.manifest import VerifierRecord, read_manifest, read_requests, write_manifest
+from tts_eval.errors import AudioError, ConfigError
+from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, read_requests, write_manifest
 from tts_eval.provenance import describe
 from tts_eval.records import candidate_from_row
 from tts_eval.store import Row, RunStore
 from tts_eval.stored import StoredVerifier
-from tts_eval.types import Failure, FailureKind, FinishReason, Item, Request
+from tts_eval.types import Failure, FailureKind, FinishReason, Item, Request, Verifier
 from verifiers.requirements import load_verifiers, require_judgeable
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,8 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
 
     Raises:
         StoreError: there is no run in `folder`, or it cannot be written.
-        ConfigError, UnknownNameError: a judge cannot be loaded, or can judge none of the requests.
+        ConfigError, UnknownNameError: a judge cannot be loaded, can judge none of the requests, or chose the run's
+            candidates and is no longer what it was.
     """
     progress = progress or Quiet()
     RunStore.read(folder)  # says so where there is no run, before a folder is made
@@ -36,6 +37,7 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
         manifest = read_manifest(store)
         records = read_requests(store)
         loaded = load_verifiers(judges)
+        _require_unchanged_choice(manifest, loaded)
         require_judgeable(loaded, [record.request for record in records])
         # As the run recorded them: a prompt that has moved since must not hide the scores from the report.
         digests = {record.request.id: record.reference_digest for record in records}
@@ -66,6 +68,18 @@ def add_judges(folder: Path, judges: Sequence[str], progress: Progress | None = 
                 verifiers={**manifest.verifiers, **added},
             ),
         )
+
+
+def _require_unchanged_choice(manifest: Manifest, loaded: Mapping[str, Verifier]) -> None:
+    """Refuse a verifier that chose and would not choose so today: the run's choice is found by what it was."""
+    changed = [
+        f"'{spec}' is now {now.label}; the run was searched with {manifest.verifiers[spec].label}. "
+        "Make a new run, or judge with another spec."
+        for spec, now in ((spec, VerifierRecord.of(loaded[spec])) for spec in manifest.choosing if spec in loaded)
+        if now != manifest.verifiers[spec]
+    ]
+    if changed:
+        raise ConfigError(changed)
 
 
 def _item(store: RunStore, request: Request, row: Row) -> Item:

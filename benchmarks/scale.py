@@ -95,10 +95,14 @@ def _check_recordings(manifest: Manifest, records: Sequence[RequestRecord]) -> N
 
 def _check_judges(manifest: Manifest, loaded: dict[str, Verifier]) -> None:
     changed = [
-        f"'{spec}' is now {VerifierRecord.of(verifier).judge}; the run was judged by {manifest.verifiers[spec].judge}. "
-        f"Let it hear the run first: tts-eval score RUN --judge {spec}"
-        for spec, verifier in loaded.items()
-        if VerifierRecord.of(verifier) != manifest.verifiers[spec]
+        f"'{spec}' is now {now.label}; the run was judged by {manifest.verifiers[spec].label}. "
+        + (
+            "It chose the run's candidates: make a new run."
+            if spec in manifest.choosing
+            else f"Let it hear the run first: tts-eval score RUN --judge {spec}"
+        )
+        for spec, now in ((spec, VerifierRecord.of(verifier)) for spec, verifier in loaded.items())
+        if now != manifest.verifiers[spec]
     ]
     if changed:
         raise ConfigError(changed)

@@ -43,6 +43,11 @@ class VerifierRecord:
     metrics: tuple[Metric, ...]
 
     @property
+    def label(self) -> str:
+        """Which version of it, with whose weights, for messages."""
+        return f"{self.identity} ({self.judge})"
+
+    @property
     def checkpoint(self) -> str:
         """Whose opinion it is, whatever the mode and the text protocol: `judge` up to its weights' fingerprint.
 
@@ -124,6 +129,11 @@ class Manifest:
         return replace(
             self, provenance=provenance, earlier_provenance=tuple(entry for entry in known if entry != provenance)
         )
+
+    @property
+    def choosing(self) -> tuple[str, ...]:
+        """Those of `searching` that had something to choose from: one candidate is no choice."""
+        return () if is_whole_pool(self.config) and self.config.n == 1 else self.searching
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for run.json."""

@@ -16,6 +16,7 @@ from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, RunLockedError
 from tts_eval.store import RunStore
 from tts_eval.types import FailureKind, Prompt, Request
+from verifiers.fake import FakeVerifier
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
 
@@ -61,6 +62,41 @@ def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError, match=r"'speaker' can judge none of the requests\. 'r': The request has neither"):
         add_judges(tmp_path, ["speaker"])
     assert (tmp_path / "run.json").read_text() == before
+
+
+@pytest.mark.parametrize("settings", [{}, {"strategy": "beam:step=0.2,expand=3,keep=2"}])
+@pytest.mark.parametrize(("name", "value"), [("judge", "fake 2.0"), ("version", "2")])
+def test_a_verifier_that_chose_may_not_judge_the_run_once_it_is_another(
+    tmp_path: Path, monkeypatch, settings, name, value
+):
+    run(replace(CONFIG, **settings), tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    was = read_run(tmp_path).requests[0].chosen.audio
+    monkeypatch.setattr(FakeVerifier, "__init__", _other(name, value))
+    with pytest.raises(ConfigError, match=rf"'fake' is now .*{value}.*; the run was searched with fake@.*new run"):
+        add_judges(tmp_path, ["fake:3", "fake"])
+    assert (tmp_path / "run.json").read_bytes() == before
+    assert read_run(tmp_path).requests[0].chosen.audio == was
+    add_judges(tmp_path, ["fake:2", "fake:3"])  # which chose nothing
+
+
+def test_a_judge_that_changed_may_hear_a_run_in_which_nothing_was_chosen(tmp_path: Path, monkeypatch):
+    run(replace(CONFIG, n=1), tmp_path)
+    monkeypatch.setattr(FakeVerifier, "__init__", _other("judge", "fake 2.0"))
+    add_judges(tmp_path, ["fake"])
+    results = read_run(tmp_path)
+    assert {one.judge for one in results.metrics if one.verifier_key == "fake"} == {"fake 2.0"}
+    assert all("fake" in request.chosen.scores for request in results.requests)
+
+
+def _other(name: str, value: str):
+    made = FakeVerifier.__init__
+
+    def make(self, *arguments, **settings):
+        made(self, *arguments, **settings)
+        setattr(self, name, value)
+
+    return make
 
 
 def test_a_judge_that_cannot_judge_all_is_a_warning_and_stays_in_the_denominator(tmp_path: Path, monkeypatch, caplog):

@@ -170,8 +170,19 @@ def test_a_judge_that_is_no_longer_the_same_is_named(recorded: Path, codecs):
     record = json.loads((recorded / "run.json").read_text())
     record["verifiers"]["fake:2"]["judge"] = "another checkpoint"
     (recorded / "run.json").write_text(json.dumps(record))
-    with pytest.raises(ConfigError, match=r"judged by another checkpoint\. .*tts-eval score RUN --judge fake:2"):
+    with pytest.raises(ConfigError, match=r"judged by .*another checkpoint.*tts-eval score RUN --judge fake:2"):
         add_resyntheses(recorded, "half")
+    add_judges(recorded, ["fake:2"])
+    add_resyntheses(recorded, "half")
+
+
+def test_a_verifier_that_chose_and_is_no_longer_the_same_cannot_be_asked_again(recorded: Path, codecs):
+    record = json.loads((recorded / "run.json").read_text())
+    record["verifiers"]["fake"]["judge"] = "another checkpoint"
+    (recorded / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ConfigError, match=r"judged by .*another checkpoint.*make a new run") as caught:
+        add_resyntheses(recorded, "half")
+    assert "tts-eval score" not in str(caught.value)
 
 
 def test_without_recordings_there_is_nothing_to_do(monkeypatch, tmp_path: Path, codecs):
