@@ -2,7 +2,7 @@
 
 This is where a clip without a score gets its price: the metric's `worst`. For a ratio of sums
 (corpus WER) that price is `worst` times the reference length, as if every word had been deleted;
-the length comes from another candidate of the request, else from the words of its text.
+the length comes from another candidate of the request, else from its text under the metric's protocol.
 A clip that a cascade spared the verifier has no price but NaN: nothing is known of it, and every
 number that it would take part in is undefined.
 """
@@ -17,7 +17,8 @@ import numpy as np
 from reports.pool import Pool
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.statistics import Sums
-from tts_eval.errors import DataError
+from tts_eval.errors import DataError, UnknownNameError
+from tts_eval.text import language_code, load_protocol
 from tts_eval.types import Score
 
 
@@ -135,9 +136,14 @@ def _parts(score: Score | None, judged: JudgedMetric, value: float | None, lengt
 
 def _reference_length(request: RequestResult, judged: JudgedMetric) -> float:
     """Denominator of a clip that could not be judged."""
-    if judged.metric.ratio_of is not None:
-        for candidate in request.candidates:
-            score = candidate.scores.get(judged.verifier_key)
-            if score is not None and score.values.get(judged.metric.ratio_of[1], 0) > 0:
-                return score.values[judged.metric.ratio_of[1]]
-    return float(max(len(request.text.split()), 1))
+    if judged.metric.ratio_of is None:
+        return 1.0
+    for candidate in request.candidates:
+        score = candidate.scores.get(judged.verifier_key)
+        if score is not None and score.values.get(judged.metric.ratio_of[1], 0) > 0:
+            return score.values[judged.metric.ratio_of[1]]
+    try:
+        length = load_protocol(judged.metric.protocol, language_code(request.language)).reference_length(request.text)
+    except UnknownNameError:  # no text protocol, or it does not know the language
+        length = len(request.text.split())
+    return float(max(length, 1))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from results_factory import METRICS, make_results
+from whisper_normalizer.english import EnglishTextNormalizer
 
 from reports.pools import pool_of
 from reports.results import CandidateResult, RequestResult, RunResults
@@ -37,7 +38,7 @@ def corpus_wer(candidates: list[tuple[RequestResult, CandidateResult]], key: str
     errors = words = 0.0
     for request, candidate in candidates:
         known = [c.scores[key].values["words"] for c in request.candidates if c.scores[key].failure is None]
-        length = known[0] if known else len(request.text.split())
+        length = known[0] if known else len(EnglishTextNormalizer()(request.text).split())
         score = candidate.scores[key]
         errors += length if score.failure else score.values["errors"]
         words += length
@@ -82,6 +83,29 @@ def test_a_failed_clip_counts_as_all_words_deleted() -> None:
     # The last request has no judged clip at all: its text gives the length.
     assert pool.sums.denominators[1].tolist() == [len(results.requests[1].text.split())] * 2
     assert pool.is_scored.tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "language", "text", "length"),
+    [
+        ("seed-tts@1", "zh", "你好，世界。", 4),
+        ("seed-tts@1", "zh-CN", "你好，世界。", 4),
+        ("seed-tts@1", "en", "A well-known, simple case", 4),
+        ("whisper-norm@1", "en", "A well-known, simple case", 5),
+        ("seed-tts@1", "de", "Hier war es kalt", 4),
+        ("mine@1", "zh", "你好，世界。", 1),
+        ("", "en", "one two", 2),
+        ("seed-tts@1", "zh", "。", 1),
+    ],
+)
+def test_a_clip_that_nobody_heard_is_as_long_as_the_protocol_counts_its_text(
+    protocol: str, language: str, text: str, length: int
+) -> None:
+    judged = replace(HELD_OUT, metric=replace(HELD_OUT.metric, protocol=protocol))
+    results = replace(make_results(requests=1, n=1), metrics=(judged, SIMILARITY))
+    results = with_request(with_candidate(results, 0, 0, scores={}), 0, text=text, language=language)
+    assert pool_of(results, judged).sums.denominators.tolist() == [[length]]
+    assert pool_of(results, SIMILARITY).sums.denominators.tolist() == [[1]]
 
 
 def test_curves_go_from_the_single_sample_to_the_chosen() -> None:
