@@ -36,6 +36,7 @@ from tts_eval.limits import limit_notes
 from tts_eval.manifest import Manifest, VerifierRecord, read_manifest, write_manifest, write_requests
 from tts_eval.provenance import describe
 from tts_eval.records import synthesizer_identity
+from tts_eval.registry import parse_spec
 from tts_eval.store import RunStore
 from tts_eval.stored import Advance, StoredVerifier
 from tts_eval.types import Item, Request, Verifier
@@ -224,6 +225,10 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
         )
         if old != new
     ]
+    if not problems and manifest.synthesizer.endswith(":"):  # nothing but the folder tells one from another
+        was, now = before.config.synth, manifest.config.synth
+        if _resolved(was) != _resolved(now):
+            problems.append(f"{store.folder} was begun with {was}, now it is {now}. Give another --out.")
     if problems:
         raise ConfigError(problems)
     return replace(
@@ -233,6 +238,12 @@ def _with_what_came_before(store: RunStore, manifest: Manifest) -> Manifest:
         verifiers={**before.verifiers, **manifest.verifiers},
         earlier_provenance=before.worked_on_with(manifest.provenance).earlier_provenance,
     )
+
+
+def _resolved(synth: str) -> tuple[str, Path]:
+    """A synthesizer's name and the folder it reads, however it is written."""
+    name, folder = parse_spec(synth)
+    return name, Path(folder).expanduser().resolve()
 
 
 def _with_added_judges(parts: Parts, manifest: Manifest, models: Models) -> Parts:

@@ -11,7 +11,7 @@ from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from reports.read_run import read_run
 from reports.summary import summarise
-from tts_eval.audio import Clip
+from tts_eval.audio import Clip, read_audio, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, RunLockedError
 from tts_eval.store import RunStore
@@ -30,6 +30,25 @@ def test_a_second_process_is_refused_before_models_are_loaded(tmp_path: Path, mo
             run(CONFIG, tmp_path)
         with pytest.raises(RunLockedError, match="Another process"):
             add_judges(tmp_path, ["fake:3"])
+
+
+def test_a_run_of_one_folder_of_audio_is_not_begun_again_with_another(tmp_path: Path, tone: Clip, monkeypatch):
+    for system in ("a", "b"):
+        (tmp_path / system / "wavs").mkdir(parents=True)
+        write_audio(tmp_path / system / "wavs" / "plain-1.wav", tone)
+    monkeypatch.chdir(tmp_path)
+    config = replace(CONFIG, synth="wavs:a/wavs", n=1, limit=1)
+    run(config, tmp_path / "run")
+    before = (tmp_path / "run/run.json").read_bytes()
+    with pytest.raises(ConfigError, match=r"was begun with wavs:a/wavs, now it is wavs:b/wavs\. Give another --out"):
+        run(replace(config, synth="wavs:b/wavs"), tmp_path / "run")
+    assert (tmp_path / "run/run.json").read_bytes() == before
+
+    mended = Clip(tone.samples / 2, tone.rate)
+    write_audio(tmp_path / "a/wavs/plain-1.wav", mended)
+    run(replace(config, synth=f"wavs: {tmp_path}/b/../a/wavs"), tmp_path / "run")
+    (request,) = read_run(tmp_path / "run").requests
+    assert request.chosen.audio_sha256 == read_audio(tmp_path / "a/wavs/plain-1.wav").quantised().sha256
 
 
 def test_workers_for_a_stage_that_the_run_has_not_are_refused_before_ray_is_started(tmp_path: Path, monkeypatch):
