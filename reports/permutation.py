@@ -18,13 +18,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.statistics import Clusters, Sums
+from reports.statistics import ROUNDING, Clusters, Sums
 
 PERMUTATIONS = 10_000
 BLOCK = 512
 """Swaps that are in memory at a time."""
-SLACK = 1e-9
-"""Relative: differences this close to the one found are as large."""
 
 
 def permutation_p(
@@ -50,8 +48,9 @@ def permutation_p(
     grouped = Clusters(clusters)
     sides = [grouped.total(np.stack([sums.numerators, sums.denominators], axis=1)) for sums in (before, after)]
     total, change = sides[0] + sides[1], sides[1] - sides[0]
-    differing = change[(np.abs(change) > SLACK * np.abs(total)).any(axis=1)]
-    observed = _difference(total.sum(axis=0), change.sum(axis=0, keepdims=True))[0]
+    differing = change[(np.abs(change) > ROUNDING * np.abs(total)).any(axis=1)]
+    # Of these alone, as in every swap: with what the others lack in the last digits, no swap would come up to it.
+    observed = _difference(total.sum(axis=0), differing.sum(axis=0, keepdims=True))[0]
     if grouped.n < 2 or not np.isfinite(observed):
         return None
     is_exact = len(differing) < permutations.bit_length() and 2 ** len(differing) <= permutations
@@ -66,7 +65,7 @@ def permutation_p(
         found = _difference(total.sum(axis=0), signs @ differing)
         if not np.isfinite(found).all():
             return None
-        extreme += int((np.abs(found) >= abs(observed) * (1 - SLACK)).sum())
+        extreme += int((np.abs(found) >= abs(observed) * (1 - ROUNDING)).sum())
     # The arrangement that was found is one of all; of drawn ones it is one more.
     return extreme / count if is_exact else (extreme + 1) / (count + 1)
 

@@ -27,8 +27,8 @@ from reports.interval_methods import Method, end_levels, needs_jackknife
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
-ROUNDING = 1e-12
-"""Relative differences below this are the arithmetic's."""
+ROUNDING = 1e-9
+"""Relative differences below this are the arithmetic's: no interval and no test takes them for real."""
 BLOCK = 1024
 """Resamples that are in memory as floats at a time."""
 

@@ -10,7 +10,7 @@ from scipy import stats
 
 from reports.multiple_comparisons import holm
 from reports.permutation import permutation_p
-from reports.statistics import Sums
+from reports.statistics import Sums, paired_interval
 
 
 def p_of(before: np.ndarray, after: np.ndarray, clusters: list[str], **options: int) -> float | None:
@@ -90,6 +90,21 @@ def test_no_difference_at_all_is_certain_and_ties_cost_nothing() -> None:
     after = same.copy()
     after[:8] += 1
     assert p_of(same, after, names(30)) == pytest.approx(2 / 2**8)  # exact, though there are 30
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-10, 1 - 1e-10])
+def test_a_difference_that_is_rounding_is_none_to_test_and_interval_alike(factor: float) -> None:
+    before = np.random.default_rng(5).uniform(0.1, 0.9, 30)
+    assert p_of(before, before * factor, names(30)) == 1
+    interval = paired_interval(before, before * factor, names(30), np.random.default_rng(0)).absolute
+    assert interval is not None and not interval.excludes_zero
+
+
+def test_rounding_in_some_clusters_does_not_make_a_difference_in_others_look_rarer() -> None:
+    before = np.linspace(0.1, 0.9, 30)
+    after = before * (1 + 1e-10)
+    after[:3] = before[:3] + 1e-6
+    assert p_of(before, after, names(30)) == pytest.approx(2 / 2**3)
 
 
 @pytest.mark.parametrize("clusters", [["one"] * 4, ["one"]])
