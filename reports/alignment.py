@@ -194,7 +194,7 @@ def _common_metrics(runs: Sequence[RunResults]) -> tuple[CommonMetric, ...]:
 
 def _absent(request: RequestResult, run: RunResults) -> RequestResult:
     """A request that the run was never given: nothing but failures."""
-    failure = Failure(FailureKind.MISSING, f"Not among the requests of {run.name}.")
+    failure = Failure(FailureKind.NOT_MADE, f"Not among the requests of {run.name}.")
     size = len(run.requests[0].candidates)
     candidates = tuple(
         CandidateResult(

@@ -6,9 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from reports.live import is_going
-from reports.results import CandidateResult, RunResults
+from reports.results import RunResults
 from reports.shelf import Shelf
-from tts_eval.types import FailureKind
 from tts_eval.version import __version__
 
 MOST_NAMED = 3
@@ -35,7 +34,7 @@ def _damaged(results: RunResults) -> list[str]:
     lost = [
         f"{count:,} {what}"
         for count, what in (
-            (sum(map(_is_missing, candidates)), "candidates"),
+            (sum(not candidate.is_made for candidate in candidates), "candidates"),
             (sum(number for _, number in _waiting(results)), "scores"),
         )
         if count
@@ -47,13 +46,9 @@ def _damaged(results: RunResults) -> list[str]:
     ]
 
 
-def _is_missing(candidate: CandidateResult) -> bool:
-    return candidate.failure is not None and candidate.failure.kind is FailureKind.MISSING
-
-
 def _unfinished(results: RunResults, run_dir: Path) -> list[str]:
     candidates = [candidate for request in results.requests for candidate in request.candidates]
-    missing = sum(map(_is_missing, candidates))
+    missing = sum(not candidate.is_made for candidate in candidates)
     if is_going(run_dir):
         there = f"{len(candidates) - missing} of {len(candidates)} candidates are there"
         return [

@@ -54,7 +54,7 @@ class Difference:
     flattered: tuple[str, ...]
     """Runs of these two sides whose choice the judge took part in."""
     not_there: int
-    """Requests that some run of the two sides has no audio of: not asked, not made yet, or not found."""
+    """Requests that some run of the two sides was not asked, or has not come to yet."""
 
     @property
     def is_settled(self) -> bool | None:

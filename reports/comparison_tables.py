@@ -109,16 +109,16 @@ def headline(comparison: Comparison) -> str:
     """The result as one sentence per comparison, by the first metric that no choice was made with."""
     expected = len(comparison.aligned.runs[0].requests)
     lacking = [
-        f"{run.name} has no number for {len(ids)} of {expected} requests, which count as worst{_without_audio(run)}."
+        f"{run.name} has no number for {len(ids)} of {expected} requests, which count as worst{_not_made(run)}."
         for run in comparison.aligned.runs
         if (ids := comparison.unscored[run.name])
     ]
     return " ".join([*lacking, *(_sentence(pairing, comparison) for pairing in comparison.pairings)])
 
 
-def _without_audio(run: RunResults) -> str:
+def _not_made(run: RunResults) -> str:
     missing = len(not_there(run))
-    return f" ({missing} have no audio: is the run finished?)" if missing else ""
+    return f" ({missing} were not made: is the run finished?)" if missing else ""
 
 
 def _sentence(pairing: Pairing, comparison: Comparison) -> str:
@@ -136,7 +136,7 @@ def _sentence(pairing: Pairing, comparison: Comparison) -> str:
             f"{difference_text(one.detectable, metric).removeprefix('+')} is likely to stay so."
             if one.detectable is not None else "."
         ),
-        "incomplete": f"no verdict while {one.not_there} of {one.estimate.n_expected} are not there.",
+        "incomplete": f"no verdict while {one.not_there} of {one.estimate.n_expected} are not made.",
         "too few": f"{one.clusters} independent draws are too few to say how sure that is.",
     }.get(verdict(one).text, "how sure that is cannot be said.")  # fmt: skip
     return (
@@ -153,7 +153,7 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
         f"{unit}{'s' if comparison.clusters != 1 else ''}, {comparison.draws:,} draws, paired. p: sign-flip test over "
         f"the same, and corrected (Holm) for {tests} tests. Better or worse: the interval excludes 0 and the "
         f"corrected p is at most {ALPHA:g}; too few: fewer than {FEWEST_CLUSTERS} to draw from; "
-        "incomplete: a run lacks audio of some requests.",
+        "incomplete: a run has not made some requests.",
         "Detectable: the least difference that as many requests show four times of five.",
     ]
     if any(one.flattered for pairing in comparison.pairings for one in pairing.differences):

@@ -4,7 +4,7 @@ Results hold what every report needs of each candidate; transcripts and the like
 looks at them (see `tts_eval.columns`).
 
 A candidate that the run should have and the store has not (a run that is still going, or was
-stopped) takes its place as a missing one: coverage shows it, means count it as worst.
+stopped) takes its place as one that is not made: coverage shows it, means count it as worst.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ def _candidate_result(
             index=index,
             seed=seed,
             finish=FinishReason.FAILED,
-            failure=Failure(FailureKind.MISSING, "Not generated yet: the run was stopped. Run the same command again."),
+            failure=Failure(
+                FailureKind.NOT_MADE, "Not generated yet: the run was stopped. Run the same command again."
+            ),
             audio=None,
             seconds=0.0,
             cost=Cost(),

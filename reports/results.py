@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from reports.pool import Pool
 from tts_eval.audio import AudioSource
-from tts_eval.types import Cost, Failure, FinishReason, Metric, Prompt, Score
+from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Metric, Prompt, Score
 
 SINGLE_SAMPLE = "single sample"
 """`RunResults.strategy` where nothing was chosen."""
@@ -58,6 +58,11 @@ class CandidateResult:
     """Digest of what is heard: two clips that share it cannot be told apart."""
     spared: tuple[str, ...] = ()
     """Keys of the verifiers that therefore never heard it: no failure, and no number either."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the run has come to it; what failed is made, too."""
+        return self.failure is None or self.failure.kind is not FailureKind.NOT_MADE
 
     def value(self, judged: JudgedMetric) -> float:
         """The metric's value; its `worst` when the clip could not be judged."""

@@ -19,7 +19,6 @@ from reports.search_cost import search_cost
 from reports.statistics import Sums
 from reports.summary import cluster_of, cluster_unit
 from tts_eval.errors import DataError, StoreError
-from tts_eval.types import FailureKind
 
 
 class Identity(NamedTuple):
@@ -145,7 +144,7 @@ def line_of(results: RunResults) -> RunLine:
         choosing_seconds=max(cost.verifier_seconds, 0.0) / len(requests),
         tokens=cost.tokens / len(requests),
         candidates=len(candidates),
-        missing=sum(c.failure is not None and c.failure.kind is FailureKind.MISSING for c in candidates),
+        missing=sum(not c.is_made for c in candidates),
         unjudged=sum(
             key not in c.scores and key not in c.spared for c in candidates if c.audio is not None for key in keys
         ),

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.results import RunResults
-from tts_eval.types import FailureKind
 
 CEILING = "codec-resynthesis:"
 NOT_THE_SYSTEM = ("seed", "judge", "fail_on", "data_dir", "limit")
@@ -64,6 +63,5 @@ def _system(run: RunResults) -> tuple[str, object]:
 
 
 def not_there(run: RunResults) -> tuple[str, ...]:
-    """Ids of requests that the run has no audio of where there should be some."""
-    chosen = ((request.id, request.chosen.failure) for request in run.requests)
-    return tuple(name for name, failure in chosen if failure is not None and failure.kind is FailureKind.MISSING)
+    """Ids of requests that the run was not asked, or has not come to yet. What it failed at is there, as worst."""
+    return tuple(request.id for request in run.requests if not request.chosen.is_made)

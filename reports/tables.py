@@ -197,7 +197,7 @@ def headline(summary: Summary) -> str:
             f"None of the {_plural(coverage.candidates, 'candidate')} could be judged, so there is nothing to compare; "
             "the coverage table says why."
         )
-    missing = coverage.failures.get(FailureKind.MISSING.value, 0)
+    missing = coverage.failures.get(FailureKind.NOT_MADE.value, 0)
     unfinished = f"{missing} of {coverage.candidates} candidates are missing and count as worst. " if missing else ""
     return unfinished + _comparison(summary, next((one for one in judged if not one.judged.selected_on), judged[0]))
 

@@ -27,7 +27,6 @@ from reports.results import CandidateResult, JudgedMetric, RunResults
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, column, signed
 from tts_eval.errors import ConfigError
-from tts_eval.types import FailureKind
 
 RULE = "the run's rule"
 Verdict = Literal["helps", "harms", "unsettled", "too few", "n/a"]
@@ -245,7 +244,7 @@ def _rule_order(results: RunResults) -> np.ndarray:
     def place(candidate: CandidateResult) -> float:
         if candidate.selection_score is not None:
             return -candidate.selection_score
-        is_unknown = _is_missing(candidate) or any(_is_unasked(candidate, judged) for judged in selecting)
+        is_unknown = not candidate.is_made or any(_is_unasked(candidate, judged) for judged in selecting)
         return np.nan if is_unknown else np.inf
 
     return np.array([[place(candidate) for candidate in request.candidates] for request in results.requests])
@@ -255,15 +254,11 @@ def _asked_only(pool: Pool, results: RunResults, judged: JudgedMetric) -> Pool:
     """The pool with NaN where the judge has not been asked, as where a cascade spared it."""
     unasked = np.array(
         [
-            [_is_missing(candidate) or _is_unasked(candidate, judged) for candidate in request.candidates]
+            [not candidate.is_made or _is_unasked(candidate, judged) for candidate in request.candidates]
             for request in results.requests
         ]
     )
     return Pool(pool.sums, np.where(unasked, np.nan, pool.badness), pool.is_scored, pool.is_spared)
-
-
-def _is_missing(candidate: CandidateResult) -> bool:
-    return candidate.failure is not None and candidate.failure.kind is FailureKind.MISSING
 
 
 def _is_unasked(candidate: CandidateResult, judged: JudgedMetric) -> bool:

@@ -35,6 +35,8 @@ class FailureKind(StrEnum):
     """The synthesizer raised, or has nothing for this request."""
     MISSING = "missing"
     """No audio where a file was expected."""
+    NOT_MADE = "not-made"
+    """Not generated yet, or not asked of this run. Reports say so; nothing is stored with it."""
     UNREADABLE = "unreadable"
     """The file is not audio."""
     EMPTY = "empty"

@@ -17,7 +17,7 @@ from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, StoreError
 from tts_eval.manifest import VerifierRecord
-from tts_eval.types import Prompt, Request
+from tts_eval.types import FailureKind, Prompt, Request
 from verifiers.fake import FakeVerifier
 
 CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=4)
@@ -88,6 +88,21 @@ def test_every_failure_stays_in_the_denominator_under_its_name(tmp_path: Path, t
     assert {name for name, value in values.items() if value == metric.metric.worst} == {
         "r-raise", "r-silent", "r-empty", "r-nan", "r-verifier",
     }  # fmt: skip
+
+
+def test_what_a_folder_lacks_is_missing_and_what_was_not_made_is_that(tmp_path: Path, tone: Clip):
+    (tmp_path / "wavs").mkdir()
+    write_audio(tmp_path / "wavs" / "plain-1.wav", tone)
+    run(replace(CONFIG, synth=f"wavs:{tmp_path / 'wavs'}", n=1, limit=2), tmp_path / "run")
+
+    def kinds() -> list[FailureKind | None]:
+        chosen = [request.chosen for request in read_run(tmp_path / "run").requests]
+        return [one.failure and one.failure.kind for one in chosen]
+
+    assert kinds() == [None, FailureKind.MISSING]
+    for part in (tmp_path / "run/candidates").glob("*.parquet"):
+        part.unlink()
+    assert kinds() == [FailureKind.NOT_MADE] * 2
 
 
 def test_a_larger_n_another_rule_and_another_judge_reuse_what_is_there(tmp_path: Path):

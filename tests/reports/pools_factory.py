@@ -72,7 +72,7 @@ def make_pools(
         return tuple(
             CandidateResult(
                 index=index, seed=index, finish=FinishReason.EOS, audio=f"audio/{row}-{index}.flac", seconds=0.4,
-                failure=Failure(FailureKind.MISSING, "not generated yet") if (row, index) in missing else None,
+                failure=Failure(FailureKind.NOT_MADE, "not generated yet") if (row, index) in missing else None,
                 cost=Cost(), rank=rank, selection_score=chosen_by[index], scores=heard[index],
             )
             for index, rank in enumerate(ranks(chosen_by))

@@ -27,6 +27,7 @@ from reports.multiple_comparisons import holm
 from reports.results import RunResults
 from reports.summary import summarise
 from tts_eval.errors import DataError
+from tts_eval.types import Failure, FailureKind, FinishReason
 
 HELD_OUT, SIMILARITY, SELECTING = METRICS
 
@@ -138,12 +139,28 @@ def test_requests_that_only_one_run_has_count_as_failures_of_the_other(pair: tup
     text = " ".join(cell.text for row in coverage_table(comparison).rows for cell in row)
     assert "sentence-000, sentence-001" in text
     assert headline(comparison).startswith("one has no number for 1 of 24 requests, which count as worst. two has")
-    assert "3 of 24 requests, which count as worst (2 have no audio: is the run finished?)." in headline(comparison)
+    assert "3 of 24 requests, which count as worst (2 were not made: is the run finished?)." in headline(comparison)
     assert verdict(similarity).text == "incomplete" and similarity.is_settled is None
-    assert "no verdict while 2 of 24 are not there" in headline(comparison)
+    assert "no verdict while 2 of 24 are not made" in headline(comparison)
     turned = compare([short, pair[0]])
     assert turned.aligned.missing == {"two": ("sentence-000", "sentence-001")}
     assert turned.pairings[0].differences[1].estimate.value == pytest.approx(-similarity.estimate.value)  # type: ignore[operator]
+
+
+def test_a_file_that_a_scored_folder_lacks_is_a_failure_with_a_verdict(pair: tuple[RunResults, RunResults]) -> None:
+    lacking = worsened(pair[0], "folder", 0.05)
+    gone = Failure(FailureKind.MISSING, "No sentence-000.wav.")
+    first = tuple(
+        replace(candidate, failure=gone, finish=FinishReason.FAILED, audio=None, scores={})
+        for candidate in lacking.requests[0].candidates
+    )
+    comparison = compare([pair[0], with_request(lacking, 0, candidates=first)])
+    _, similarity, _ = comparison.pairings[0].differences
+    assert similarity.not_there == 0 and verdict(similarity).text == "B worse"
+    kept = [request.chosen.value(SIMILARITY) for request in lacking.requests[1:]]
+    assert similarity.after == pytest.approx(sum(kept) / 24)
+    assert "folder has no number for 2 of 24 requests, which count as worst. " in headline(comparison)
+    assert "finished?" not in headline(comparison)
 
 
 def test_order_of_requests_does_not_matter(pair: tuple[RunResults, RunResults]) -> None:

@@ -140,7 +140,7 @@ def test_a_judge_that_chose_ranks_nobody() -> None:
 
 
 def test_a_run_that_is_still_going_is_shown_and_not_ranked() -> None:
-    missing = Failure(FailureKind.MISSING, "Not generated yet.")
+    missing = Failure(FailureKind.NOT_MADE, "Not generated yet.")
     half = changed(
         run("half"),
         lambda c: replace(c, failure=missing, audio=None, scores={}) if c.index > 1 else c,

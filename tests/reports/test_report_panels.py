@@ -18,8 +18,11 @@ from reports.distribution_figure import distribution_csv, distributions, distrib
 from reports.live import is_going
 from reports.provenance_tables import provenance_tables
 from reports.results import RunResults
+from reports.run_line import line_of
 from reports.shelf import AudioMode, Shelf
 from reports.speaker_table import MOST_SPEAKERS, speakers_table
+from reports.summary import summarise
+from reports.tables import headline
 from tts_eval import __version__
 from tts_eval.types import Failure, FailureKind, FinishReason
 
@@ -35,7 +38,7 @@ def said(results: RunResults, folder: Path, mode: AudioMode = "embed", most_seco
 
 def half(results: RunResults) -> RunResults:
     """The run without the last candidate of each request."""
-    missing = Failure(FailureKind.MISSING, "Not generated yet.")
+    missing = Failure(FailureKind.NOT_MADE, "Not generated yet.")
     requests = [
         replace(request, candidates=(*request.candidates[:-1], replace(
             request.candidates[-1], failure=missing, finish=FinishReason.FAILED, audio=None, scores={}
@@ -47,6 +50,17 @@ def half(results: RunResults) -> RunResults:
 
 def test_a_whole_run_has_no_banner(tmp_path: Path) -> None:
     assert said(make_results(tmp_path, requests=3, n=2), tmp_path) == []
+
+
+def test_what_a_scored_folder_lacks_makes_no_half_a_run(tmp_path: Path) -> None:
+    whole = make_results(tmp_path, requests=3, n=2)
+    there, other = whole.requests[0].candidates
+    gone = replace(other, failure=Failure(FailureKind.MISSING, "No a.wav."), audio=None, scores={})
+    first = replace(whole.requests[0], candidates=(there, gone))
+    lacking = replace(whole, requests=(first, *whole.requests[1:]))
+    assert said(lacking, tmp_path) == []
+    assert "missing" not in headline(summarise(lacking))
+    assert line_of(lacking).is_finished and not line_of(half(whole)).is_finished
 
 
 def test_half_a_run_and_one_that_still_goes_are_told_apart(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_no_verdict_from_a_handful_of_draws() -> None:
 def test_headline_says_that_candidates_are_missing() -> None:
     results = make_results(requests=40, speakers=0)
     first = results.requests[0]
-    gone = Failure(FailureKind.MISSING, "Not generated yet.")
+    gone = Failure(FailureKind.NOT_MADE, "Not generated yet.")
     lost = tuple(replace(candidate, failure=gone, scores={}) for candidate in first.candidates)
     unfinished = replace(results, requests=(replace(first, candidates=lost), *results.requests[1:]))
     assert headline(summarise(unfinished)).startswith("4 of 160 candidates are missing and count as worst. Best of 4")

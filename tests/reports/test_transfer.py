@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from reports.expected_gain import expected_maximum
 from reports.results import RunResults
 from reports.transfer import RULE, Pair, Transfer, choosers, prediction_points, transfer_of
 from tts_eval.errors import ConfigError
-from tts_eval.types import Metric
+from tts_eval.types import Failure, FailureKind, Metric
 
 JUDGE, VERIFIER = judged("judge"), judged("verifier", selected_on=True)
 
@@ -125,6 +126,18 @@ def test_what_was_never_asked_leaves_its_request_out_of_the_pair() -> None:
         assert pair.correlation.value == whole.correlation.value
         assert (pair.correlation.n, pair.correlation.n_expected) == (25, 30)
         assert pair.gain.value == pytest.approx(whole.gain.value)
+
+
+def test_a_file_that_a_scored_folder_lacks_is_asked_for_and_failed() -> None:
+    verifier, judge = normal_pools(0.6, requests=30)
+    results = planted(verifier, judge, missing={(row, 3) for row in range(5)})
+    gone = Failure(FailureKind.MISSING, "No r0.wav.")
+    requests = [
+        replace(r, candidates=tuple(replace(c, failure=gone) if c.failure else c for c in r.candidates))
+        for r in results.requests
+    ]
+    pair = only_pair(replace(results, requests=tuple(requests)))
+    assert (pair.correlation.n, pair.correlation.n_expected) == (30, 30)
 
 
 def test_a_judge_is_never_asked_about_itself() -> None:
