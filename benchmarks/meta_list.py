@@ -11,7 +11,10 @@ a digest of the list, so that a run cannot go on with another list of the same n
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path, PurePath
 
 from benchmarks.layout import inside, lines_of, raise_problems
 from benchmarks.suite import Suite
@@ -69,7 +72,7 @@ def read_meta_list(path: Path, problems: list[str], language: str = "") -> tuple
             requests[request.id] = request
         except DataError as error:
             problems.append(str(error))
-    return tuple(requests.values())
+    return _with_voices(list(requests.values()), path.parent)
 
 
 def _parse(line: str, folder: Path, where: str, language: str) -> Request:
@@ -104,6 +107,16 @@ def _parse(line: str, folder: Path, where: str, language: str) -> Request:
         language=language or language_of(text),
         prompt=prompt,
         ground_truth=inside(folder, ground_truth, where) if ground_truth else None,
-        # Requests with one prompt share its voice.
-        speaker=Path(prompt_wav).stem,
     )
+
+
+def _with_voices(requests: Sequence[Request], folder: Path) -> tuple[Request, ...]:
+    """With their speakers: requests with one prompt share its voice. Folders that all prompts share name nobody."""
+    prompts = {
+        request.id: PurePath(os.path.relpath(request.prompt.audio, folder))
+        for request in requests
+        if request.prompt is not None and isinstance(request.prompt.audio, Path)
+    }
+    shared = os.path.commonpath([prompt.parent for prompt in prompts.values()]) if prompts else ""
+    voices = {name: str(prompt.relative_to(shared).with_suffix("")) for name, prompt in prompts.items()}
+    return tuple(replace(request, speaker=voices.get(request.id, "")) for request in requests)

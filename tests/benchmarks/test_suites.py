@@ -101,6 +101,22 @@ def test_the_short_forms_of_a_list(tmp_path: Path):
     assert (second.prompt.audio, second.prompt.transcript) == (tmp_path / "p/b.wav", None)
 
 
+@pytest.mark.parametrize(
+    ("prompts", "speakers"),
+    [
+        (["prompt-wavs/a.wav", "prompt-wavs/b.wav", "./prompt-wavs/a.wav"], ["a", "b", "a"]),
+        (["spk0/ref.wav", "spk1/ref.wav", "spk0/ref.wav"], ["spk0/ref", "spk1/ref", "spk0/ref"]),
+        (["wavs/spk0/ref.wav", "wavs/spk1/ref.wav"], ["spk0/ref", "spk1/ref"]),
+        (["ref.wav", "spk1/ref.wav"], ["ref", "spk1/ref"]),
+        (["p.1.wav", "", "p.2.wav"], ["p.1", "", "p.2"]),
+        (["", ""], ["", ""]),
+    ],
+)
+def test_the_path_of_a_prompt_tells_whose_voice_it_is_as_far_as_paths_differ(tmp_path: Path, prompts, speakers):
+    path = write_list(tmp_path, *(f"r{row}|hello|{prompt}|say this" for row, prompt in enumerate(prompts)))
+    assert [request.speaker for request in load_suite(f"list:{path}").requests] == speakers
+
+
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_lines_of_a_list_end_as_any_system_ends_them_and_nowhere_else(tmp_path: Path, newline):
     text = newline.join(["a|say\u2028this", "", "b|say\u0085that", ""])
