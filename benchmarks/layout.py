@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from tts_eval.audio import Excerpt
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.language import HAN
 from tts_eval.types import Request
@@ -96,6 +97,18 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def missing_audio(requests: Sequence[Request]) -> list[str]:
+    """One problem for each prompt and ground truth that is a path without a file."""
+    problems = []
+    for request in requests:
+        prompt = request.prompt.audio if request.prompt else None
+        for name, audio in (("prompt", prompt), ("ground truth", request.ground_truth)):
+            path = audio.path if isinstance(audio, Excerpt) else audio
+            if isinstance(path, Path) and not is_file(path):
+                problems.append(f"'{request.id}': no {name} at {path}")
+    return problems
 
 
 def audio_seconds(audio: Path, problems: list[str]) -> float | None:

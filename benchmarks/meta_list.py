@@ -5,7 +5,8 @@
 
 `list:FILE`, or `list` with --data-dir for the folder that holds meta.lst. Wavs are looked for beside
 the list and may not leave its folder. The characters of a text tell its language. The suite's name ends in
-a digest of the list, so that a run cannot go on with another list of the same name.
+a digest of the list, so that a run cannot go on with another list of the same name. Whether the wavs are there is
+for those who need them: a run of a synthesizer does, `tts-eval score` may not.
 """
 
 from __future__ import annotations

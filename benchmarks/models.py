@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.lacking import Lacking
+from benchmarks.layout import missing_audio, raise_problems
 from benchmarks.official_skip import without_missing
 from benchmarks.suite import Suite, load_suite
 from tts_eval.config import RunConfig
@@ -38,12 +39,20 @@ class Models:
         return False
 
     def suite(self, config: RunConfig) -> Suite:
-        """The suite of a config; see `load_suite` and `without_missing`."""
-        wavs = parse_spec(config.synth).argument if config.official_skip else None
-        key = (config.suite, config.data_dir, config.limit, config.sample, wavs)
+        """The suite of a config; see `load_suite` and `without_missing`.
+
+        Raises:
+            DataError: the synthesizer would speak without prompts or recordings that the suite names.
+        """
+        synth = parse_spec(config.synth)
+        wavs = synth.argument if config.official_skip else None
+        speaks = synth.name != "wavs"  # what was said elsewhere may be judged where the prompts are not
+        key = (config.suite, config.data_dir, config.limit, config.sample, wavs, speaks)
         if key not in self._suites:
             folder = Path(config.data_dir) if config.data_dir else None
             suite = load_suite(config.suite, data_dir=folder, limit=config.limit, sample=config.sample)
+            if speaks:
+                raise_problems(f"Suite '{config.suite}' names audio that is not there", missing_audio(suite.requests))
             self._suites[key] = suite if wavs is None else without_missing(suite, Path(wavs))
         return self._suites[key]
 

@@ -15,7 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.layout import data_root, is_file, raise_problems, require_data_dir, suite_name, wrong_language
+from benchmarks.layout import (
+    data_root,
+    is_file,
+    missing_audio,
+    raise_problems,
+    require_data_dir,
+    suite_name,
+    wrong_language,
+)
 from benchmarks.meta_list import read_meta_list
 from benchmarks.suite import Suite
 from tts_eval.errors import ConfigError
@@ -52,7 +60,7 @@ def load_seed_tts_eval(*, argument: str, data_dir: Path | None) -> Suite:
     path = data_root(folder, [part.path], f"Seed-TTS-Eval's {part.path}") / part.path
     problems: list[str] = []
     requests = tuple(_with_recording(request, path) for request in read_meta_list(path, problems, part.language))
-    problems += _missing_audio(requests)
+    problems += [f"{problem}; unpack the archive again" for problem in missing_audio(requests)]
     problems += wrong_language(requests, part.language, f"The parts are {', '.join(PARTS)}.")
     raise_problems(f"{path} is not as Seed-TTS-Eval has it", problems)
     return Suite(
@@ -67,13 +75,3 @@ def _with_recording(request: Request, path: Path) -> Request:
     if request.ground_truth is not None or not is_file(recording):
         return request
     return replace(request, ground_truth=recording)
-
-
-def _missing_audio(requests: tuple[Request, ...]) -> list[str]:
-    problems = []
-    for request in requests:
-        prompt = request.prompt.audio if request.prompt else None
-        for name, audio in (("prompt", prompt), ("ground truth", request.ground_truth)):
-            if isinstance(audio, Path) and not is_file(audio):
-                problems.append(f"'{request.id}': no {name} at {audio}; unpack the archive again")
-    return problems

@@ -13,7 +13,7 @@ from reports.read_run import read_run
 from reports.summary import summarise
 from tts_eval.audio import Clip, read_audio, write_audio
 from tts_eval.config import RunConfig
-from tts_eval.errors import ConfigError, RunLockedError
+from tts_eval.errors import ConfigError, DataError, RunLockedError
 from tts_eval.store import RunStore
 from tts_eval.types import FailureKind, Prompt, Request
 from verifiers.fake import FakeVerifier
@@ -71,6 +71,21 @@ def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, monkeypatch
     with pytest.raises(ConfigError):
         run(replace(CONFIG, **change), tmp_path / "mine")
     assert not list((tmp_path / "mine").iterdir())
+
+
+def test_prompts_and_recordings_that_a_list_names_must_be_there_for_who_speaks(tmp_path: Path, tone: Clip):
+    for name in ("p.wav", "a.wav"):
+        write_audio(tmp_path / name, tone)
+    path = tmp_path / "meta.lst"
+    path.write_text("a|hello|p.wav|one two\nb|hello|lost.wav|one two\nc|hello|p.wav|one two|gone.wav\n")
+    config = replace(CONFIG, suite=f"list:{path}", n=1, limit=None)
+    with pytest.raises(DataError) as caught:
+        run(config, tmp_path / "run")
+    assert "'b': no prompt at" in str(caught.value) and "'c': no ground truth at" in str(caught.value)
+    assert "'a'" not in str(caught.value) and not (tmp_path / "run").exists()
+    run(replace(config, limit=1), tmp_path / "first")
+    run(replace(config, synth=f"wavs:{tmp_path}"), tmp_path / "scored")
+    assert summarise(read_run(tmp_path / "scored")).coverage.scored == 1
 
 
 def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch):

@@ -193,7 +193,8 @@ def test_mended_files_are_seen_by_the_next_run(tmp_path: Path, tone: Clip):
 
 
 def test_a_prompt_that_cannot_be_read_does_not_end_the_run(tmp_path: Path, monkeypatch):
-    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path))
+    (tmp_path / "prompt.wav").write_text("no audio")
+    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path / "prompt.wav"))
     suite = Suite(name="odd@1", requests=(request,), judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
     run(replace(CONFIG, limit=None), tmp_path / "run")
