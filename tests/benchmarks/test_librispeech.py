@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from benchmarks.librispeech import UTTERANCES
 from benchmarks.suite import load_suite
 from tts_eval.audio import Excerpt, load_clip
 from tts_eval.errors import ConfigError, DataError
@@ -25,7 +26,8 @@ def make_librispeech(
     return root
 
 
-def test_it_takes_utterances_of_4_to_10_seconds(tmp_path: Path):
+def test_it_takes_utterances_of_4_to_10_seconds(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(UTTERANCES, "dev", 4)
     make_librispeech(tmp_path, {"84-121-0000": 3.9, "84-121-0001": 4.0, "84-121-0002": 10.0, "84-121-0003": 10.1})
     suite = load_suite("librispeech", data_dir=tmp_path)
     assert suite.name == "librispeech-dev@1"
@@ -37,7 +39,8 @@ def test_it_takes_utterances_of_4_to_10_seconds(tmp_path: Path):
     assert suite.requests[0].ground_truth.is_file()
 
 
-def test_cross_sentence_takes_the_speakers_previous_utterance_of_the_window(tmp_path: Path):
+def test_cross_sentence_takes_the_speakers_previous_utterance_of_the_window(tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(UTTERANCES, "dev", 6)
     lengths = {"1-1-0000": 5.0, "1-1-0001": 3.0, "1-1-0002": 5.0, "1-2-0000": 5.0, "2-9-0000": 5.0, "2-9-0001": 6.0}
     suite = load_suite("librispeech:cross-sentence", data_dir=make_librispeech(tmp_path, lengths))
     assert suite.name == "librispeech-cross-sentence-dev@1"
@@ -52,7 +55,8 @@ def test_cross_sentence_takes_the_speakers_previous_utterance_of_the_window(tmp_
     assert suite.requests[1].metadata == {"prompt": "1-1-0000"}
 
 
-def test_a_speaker_with_one_utterance_is_left_out_and_named(tmp_path: Path, caplog):
+def test_a_speaker_with_one_utterance_is_left_out_and_named(tmp_path: Path, caplog, monkeypatch):
+    monkeypatch.setitem(UTTERANCES, "dev", 4)
     root = make_librispeech(tmp_path, {"1-1-0000": 5.0, "1-1-0001": 3.0})
     with pytest.raises(DataError, match=r"No speaker in .* has two utterances of 4-10 s"):
         load_suite("librispeech:cross-sentence", data_dir=root)
@@ -84,6 +88,17 @@ def test_a_part_of_an_official_subset_bears_another_name(tmp_path: Path):
     assert name.startswith("librispeech-test-clean-part-")
     make_librispeech(root, {"2-1-0000": 5.0}, subset="test-clean")
     assert load_suite("librispeech:test-clean", data_dir=root).name != name
+
+
+@pytest.mark.parametrize(
+    ("subset", "published"),
+    [("test-clean", 2620), ("train-clean-100", 28539), ("train-clean-360", 104014), ("train-other-500", 148688),
+     ("train-clean-5", 1519), ("dev-clean-2", 1089), ("mine", None)],
+)  # fmt: skip
+def test_only_a_subset_whose_published_count_is_there_passes_for_the_whole(tmp_path: Path, subset, published):
+    assert UTTERANCES.get(subset) == published
+    root = make_librispeech(tmp_path, {"1-1-0000": 5.0, "1-1-0001": 5.0}, subset=subset)
+    assert load_suite("librispeech", data_dir=root).name.startswith(f"librispeech-{subset}-part-")
 
 
 def test_it_names_every_problem(tmp_path: Path):
