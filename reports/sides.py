@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from reports.results import RunResults
 
 CEILING = "codec-resynthesis:"
-NOT_THE_SYSTEM = ("seed", "judge", "fail_on", "data_dir", "limit")
-"""Settings that do not make two runs two systems."""
+NOT_THE_SYSTEM = (
+    "seed", "judge", "fail_on", "data_dir", "limit", "sample", "executor", "address", "resources",
+)  # fmt: skip
+"""Settings that do not make two runs two systems: luck, judges, what of the suite, and who did the work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from reports.comparison_tables import (
 )
 from reports.multiple_comparisons import holm
 from reports.results import RunResults
+from reports.sides import sides_of
 from reports.summary import summarise
 from tts_eval.errors import DataError
 from tts_eval.types import Failure, FailureKind, FinishReason
@@ -265,6 +266,27 @@ def test_runs_that_differ_in_their_seed_are_one_side() -> None:
     again = replace(a, name="again")
     assert [pairing.side.name for pairing in compare([a, again, b]).pairings] == ["again"]
     assert compare([a, again]).seeds == ()
+
+
+@pytest.mark.parametrize(
+    ("setting", "other", "is_one_side"),
+    [
+        ("judge", ["asr:base"], True), ("fail_on", 0.5, True), ("data_dir", "/elsewhere", True), ("limit", 24, True),
+        ("sample", 24, True), ("executor", "ray", True), ("address", "head:6379", True),
+        ("resources", "workers.yaml", True), ("synth", "y", False), ("n", 4, False), ("temperature", 0.5, False),
+        ("strategy", "beam", False), ("verifier", "asr:base#wer", False), ("budget", "9-tokens", False),
+        ("official_skip", True, False),
+    ],
+)  # fmt: skip
+def test_what_makes_a_run_of_another_seed_another_system(setting: str, other: object, is_one_side: bool) -> None:
+    config: dict[str, object] = {"synth": "x", "seed": 0}
+    configs = (config, {**config, "seed": 1, setting: other}, {"synth": "z", "seed": 0})
+    runs = [
+        replace(run_of(name, requests=4), run={"suite": "demo@1", "config": one})
+        for name, one in zip("abc", configs, strict=True)
+    ]
+    sides, _, _ = sides_of(runs)
+    assert [len(side.runs) for side in sides] == ([2, 1] if is_one_side else [1, 1, 1])
 
 
 def test_a_run_of_codec_resynthesis_is_a_row_of_the_scale(pair: tuple[RunResults, RunResults]) -> None:
