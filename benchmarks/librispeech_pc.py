@@ -6,7 +6,7 @@ and the audio in test-clean/ or LibriSpeech/test-clean/, all below --data-dir. A
     prompt id, its seconds, its text, target id, its seconds, its text
 
 Texts have case and punctuation. Judged by Whisper base under F5-TTS's text protocol `f5@1`; the paper uses
-Whisper large-v3 (faster-whisper, beam 5: asr:FOLDER:f5@1) and speaker:FOLDER/wavlm_large_finetune.pth.
+Whisper large-v3 (faster-whisper, beam 5: asr:FOLDER:exact:f5@1) and speaker:FOLDER/wavlm_large_finetune.pth.
 """
 
 from __future__ import annotations

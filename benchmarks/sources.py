@@ -82,7 +82,7 @@ SOURCES: dict[str, Source] = {
         size="347 MB and a list of 0.2 MB",
         licence="CC BY 4.0 (LibriSpeech, LibriSpeech-PC)",
         how="DIR gets the list and test-clean/.",
-        official_judges=("asr:FASTER-WHISPER-LARGE-V3-FOLDER:f5@1", _SIM),
+        official_judges=("asr:FASTER-WHISPER-LARGE-V3-FOLDER:exact:f5@1", _SIM),
         downloads=(_PAIRS, _librispeech("test-clean")),
     ),
     "esd": Source(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ from benchmarks import sources
 from benchmarks.download import Download, fetch, unpack
 from benchmarks.prepare import check, fetch_missing
 from benchmarks.sources import source_of
+from reports.replication import load_published
 from tts_eval.errors import ConfigError, DataError
+from tts_eval.registry import parse_spec
+from verifiers import asr, recognisers
 
 
 class Server:
@@ -206,6 +210,17 @@ def test_check_counts_what_is_there_and_compares_lists(data: Path, tmp_path: Pat
     (tmp_path / published.what).write_text("another list")
     changed, *_ = check("librispeech-pc", source_of("librispeech-pc"), tmp_path)
     assert (changed.is_right, changed.found) == (False, "another SHA-256")
+
+
+def test_the_card_names_the_recogniser_that_published_rows_are_compared_by():
+    recogniser, _ = source_of("librispeech-pc").official_judges
+    argument, protocol = asr._split_protocol(parse_spec(recogniser).argument)
+    backend, _, is_exact = recognisers._parse(argument, "asr")
+    assert (backend, is_exact, protocol) == ("faster-whisper", True, "f5@1")
+    (table,) = (table for table in load_published() if table.suite == "librispeech-pc@1")
+    judge = re.compile(table.metrics[0].judge)
+    assert judge.search(f"ctranslate2:large-v3@0123456789ab:int8:exact:{protocol}")
+    assert not judge.search(f"ctranslate2:large-v3@0123456789ab:int8:fast:{protocol}")
 
 
 def test_every_suite_with_data_has_a_card():
