@@ -6,6 +6,7 @@ rename, so a folder that exists is complete.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.client
 import shutil
@@ -13,6 +14,7 @@ import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -81,7 +83,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
     Raises:
         DataError: it is no tar archive, is damaged, or has a member that would land outside (absolute paths, `..`,
-            links that lead out, devices); the message names it.
+            links that lead out, devices); the message names it. Or `folder` does not take it (a full disk).
     """
     if not hasattr(tarfile, "data_filter"):
         raise DataError("This Python unpacks archives without care for their paths; use 3.11.4 or newer.")
@@ -92,8 +94,13 @@ def unpack(archive: Path, folder: Path) -> None:
         raise DataError(
             f"{archive} is not safe to unpack: {error}. Delete it; nothing of it was put in place."
         ) from error
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{archive} cannot be unpacked: {error}. Delete it and run the same command again.") from error
+    except OSError as error:
+        raise DataError(
+            f"{archive} cannot be unpacked into {folder}: {error}. The archive is kept: "
+            "see to that (disk space, rights) and run the same command again."
+        ) from error
 
 
 def sha256_of(path: Path) -> str:

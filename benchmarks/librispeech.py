@@ -1,8 +1,8 @@
 """LibriSpeech in its official layout: say the text, with or without the reader's voice to clone.
 
-`librispeech[:TASK][,SUBSET]` reads SUBSET/SPEAKER/CHAPTER/ID.flac and the *.trans.txt beside it, below --data-dir:
-the folder that holds the subsets (default test-clean, or the only one). Utterances of 4-10 s count
-(arXiv 2406.05370, section 4.1.3); the recording is the ground truth.
+`librispeech[:SUBSET]` and `librispeech:TASK[,SUBSET]` read SUBSET/SPEAKER/CHAPTER/ID.flac and the *.trans.txt
+beside it, below --data-dir: the folder that holds the subsets (default test-clean, or the only one). Utterances of
+4-10 s count (arXiv 2406.05370, section 4.1.3); the recording is the ground truth.
 
 - No task: there is no prompt; the voice is compared with the recording.
 - `cross-sentence`: the prompt is the speaker's previous utterance of 4-10 s, the last one for the first. Where a part
@@ -62,7 +62,9 @@ def load_librispeech(*, argument: str, data_dir: Path | None) -> Suite:
     words = [word.strip() for word in argument.split(",") if word.strip()]
     tasks, subsets = [word for word in words if word in TASKS], [word for word in words if word not in TASKS]
     if len(tasks) > 1 or len(subsets) > 1 or any("/" in subset or ".." in subset for subset in subsets):
-        raise ConfigError([f"'librispeech:{argument}' is not librispeech[:{'|'.join(TASKS)}][,SUBSET]."])
+        raise ConfigError(
+            [f"'librispeech:{argument}' is not librispeech[:SUBSET] or librispeech:{'|'.join(TASKS)}[,SUBSET]."]
+        )
     data_dir = require_data_dir("librispeech", data_dir, _HOLDS)
     subset = subsets[0] if subsets else _only_subset(data_dir)
     folder = data_root(data_dir, [subset], f"LibriSpeech's {subset}") / subset

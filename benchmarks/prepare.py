@@ -13,6 +13,8 @@ from tts_eval.audio import Excerpt
 from tts_eval.errors import TTSEvalError
 from tts_eval.types import Request
 
+ANOTHER = "another SHA-256: not as published. Delete it and run 'tts-eval prepare' again, without --check"
+
 
 class Finding(NamedTuple):
     """One line of what was found."""
@@ -50,7 +52,7 @@ def check(spec: str, source: Source, data_dir: Path) -> list[Finding]:
         path = data_dir / download.target
         if not download.member and path.is_file():
             is_right = sha256_of(path) == download.sha256
-            findings.append(Finding(download.target, is_right, "as published" if is_right else "another SHA-256"))
+            findings.append(Finding(download.target, is_right, "as published" if is_right else ANOTHER))
     try:
         suite = load_suite(spec, data_dir=data_dir)
     except TTSEvalError as error:

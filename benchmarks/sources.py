@@ -117,7 +117,8 @@ def source_of(spec: str) -> Source:
             [f"There is nothing to prepare for suite '{spec}'. Suites with data to get: {', '.join(SOURCES)}."]
         )
     source = SOURCES[name]
-    subset = next((word for word in argument.split(",") if word.strip() in _ARCHIVES), None)
+    words = [word.strip() for word in argument.split(",")]
+    subset = next((word for word in words if word in _ARCHIVES), None)
     if name != "librispeech" or subset is None:
         return source
     return Source(

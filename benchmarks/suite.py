@@ -45,7 +45,8 @@ suites.add(
 suites.add(
     "librispeech",
     "benchmarks.librispeech:load_librispeech",
-    "LibriSpeech, 4-10 s: librispeech[:cross-sentence|continuation][,SUBSET]; needs --data-dir",
+    "LibriSpeech, 4-10 s: librispeech[:SUBSET], or librispeech:TASK[,SUBSET] with the task cross-sentence or "
+    "continuation; needs --data-dir",
 )
 suites.add(
     "librispeech-pc",

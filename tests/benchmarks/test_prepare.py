@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import re
@@ -187,6 +188,28 @@ def test_what_is_no_archive_is_said(tmp_path: Path):
             unpack(tmp_path / name, tmp_path / "in")
 
 
+def test_a_damaged_archive_is_to_be_deleted(tmp_path: Path):
+    damaged = bytearray(GOOD)
+    damaged[len(GOOD) // 2] ^= 0xFF
+    (tmp_path / "a.tar.gz").write_bytes(damaged)
+    with pytest.raises(DataError, match=r"cannot be unpacked: .*Delete it"):
+        unpack(tmp_path / "a.tar.gz", tmp_path / "in")
+
+
+def test_an_archive_is_kept_where_the_disk_is_full(server: Server, tmp_path: Path, monkeypatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    download = server.offer(GOOD)
+    with monkeypatch.context() as patched:
+        patched.setattr(tarfile.TarFile, "extractall", full)
+        with pytest.raises(DataError, match=r"No space left on device\. The archive is kept") as caught:
+            fetch(download, tmp_path, lambda _: None)
+    assert "Delete" not in str(caught.value)
+    fetch(download, tmp_path, lambda _: None)
+    assert len(server.ranges) == 1 and (tmp_path / "part/a.txt").is_file()
+
+
 def test_prepare_fetches_only_what_is_missing_and_checks_it(server: Server, tmp_path: Path):
     download = server.offer(GOOD)
     source = replace(sources.SOURCES["librispeech"], downloads=(download,))
@@ -209,7 +232,8 @@ def test_check_counts_what_is_there_and_compares_lists(data: Path, tmp_path: Pat
     assert (published.is_right, published.found) == (True, "as published")
     (tmp_path / published.what).write_text("another list")
     changed, *_ = check("librispeech-pc", source_of("librispeech-pc"), tmp_path)
-    assert (changed.is_right, changed.found) == (False, "another SHA-256")
+    assert not changed.is_right
+    assert "another SHA-256" in changed.found and "Delete it and run 'tts-eval prepare' again" in changed.found
 
 
 def test_the_card_names_the_recogniser_that_published_rows_are_compared_by():
@@ -225,6 +249,7 @@ def test_the_card_names_the_recogniser_that_published_rows_are_compared_by():
 
 def test_every_suite_with_data_has_a_card():
     assert source_of("librispeech:continuation,dev-other").downloads[0].url.endswith("/dev-other.tar.gz")
+    assert source_of("librispeech:continuation, dev-clean").downloads[0].target == "dev-clean"
     assert source_of("librispeech").downloads[0].target == "test-clean"
     assert not source_of("esd:en").downloads
     for source in sources.SOURCES.values():
