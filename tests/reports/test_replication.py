@@ -110,6 +110,11 @@ def test_what_is_published_can_be_read() -> None:
                 assert value == "" or 0 < float(value) < (1 if "SIM" in metric.title else 20), (table.title, row.system)
 
 
+def test_the_page_that_comes_along_has_all_that_is_published() -> None:
+    page = (Path(__file__).parents[2] / "benchmarks/replication.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in replication_page(load_published(), []).splitlines() if line not in page] == []
+
+
 @pytest.mark.parametrize(
     ("judge", "protocol", "fits"),
     [
