@@ -31,8 +31,11 @@ from tts_eval.sweep_folder import Cell
 
 AXES = ("strategy", "n", "temperature", "top_p", "budget", "verifier", "then", "seed")
 """Settings that may be lists."""
-WHOLE_SWEEP = ("suite", "data_dir", "limit", "synth", "judge", "fail_on", "executor", "address", "resources")
-"""Settings that cannot differ between cells."""
+WHOLE_SWEEP = (
+    "suite", "data_dir", "limit", "sample", "official_skip",
+    "synth", "judge", "fail_on", "executor", "address", "resources",
+)  # fmt: skip
+"""Settings that cannot differ between cells, which share one list of requests and one store."""
 MOST_RUNS = 1000
 """Cells times seeds; a larger grid is a mistake more often than a plan."""
 

@@ -1,7 +1,13 @@
+from dataclasses import fields
+
 import pytest
 
-from benchmarks.grid import MOST_RUNS, parse_grid
+from benchmarks.grid import AXES, MOST_RUNS, WHOLE_SWEEP, parse_grid
+from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError
+
+PER_CELL = ("top_k", "repetition_penalty", "max_seconds")
+"""Settings of which a cell may have its own, and that are no axis."""
 
 
 def problems(**values) -> str:
@@ -94,3 +100,13 @@ def test_entries_need_a_name(cells):
 
 def test_seeds_belong_to_the_whole_sweep():
     assert "seed belongs above the cells" in problems(cells=[{"name": "a", "seed": [0, 1]}])
+
+
+def test_every_setting_is_an_axis_or_a_cells_own_or_the_whole_sweeps():
+    """Whoever adds a setting decides here; what says which requests there are belongs to the whole sweep."""
+    sorted_out = [*AXES, *WHOLE_SWEEP, *PER_CELL]
+    assert sorted(sorted_out) == sorted(field.name for field in fields(RunConfig))
+    for setting, value in (("sample", 2), ("official_skip", True)):
+        assert f"'{setting}'" in problems(cells=[{"name": "a", setting: value}])
+    (cell,) = parse_grid({"cells": [{"name": "a"} | dict.fromkeys(PER_CELL, 2)]})
+    assert [getattr(cell.config, setting) for setting in PER_CELL] == [2, 2, 2]
