@@ -120,6 +120,8 @@ class SweepSummary:
     cells: tuple[CellSummary, ...]
     metrics: tuple[JudgedMetric, ...]
     """Every metric that some cell has, the judges' first; whether it was selected on differs from cell to cell."""
+    lacking: Mapping[str, tuple[int, ...]]
+    """Judges that cells have for some of their seeds only, and so do not show, with the seeds that lack them."""
     clusters: int
     cluster_unit: str
 
@@ -199,6 +201,7 @@ def summarise_sweep(folder: Path, seed: int = 0) -> SweepSummary:
         synthesizer=results[0].synthesizer,
         cells=tuple(summaries),
         metrics=tuple(sorted(keys.values(), key=lambda judged: not is_held_out[judged.key])),
+        lacking=_lacking(seen),
         clusters=draws.bootstrap.n_clusters,
         cluster_unit=cluster_unit(requests),
     )
@@ -252,6 +255,16 @@ def _read(folder: Path, outcomes: Sequence[Outcome]) -> dict[str, dict[int, _See
     return seen
 
 
+def _lacking(seen: Mapping[str, Mapping[int, _Seen]]) -> dict[str, tuple[int, ...]]:
+    """Seeds without a judge that another seed of the same cell has, by judge."""
+    found: dict[str, set[int]] = {}
+    for by_seed in seen.values():
+        judges = {seed: {judged.verifier_key for judged in one.judged.values()} for seed, one in by_seed.items()}
+        for judge in set().union(*judges.values()):
+            found.setdefault(judge, set()).update(seed for seed, own in judges.items() if judge not in own)
+    return {judge: tuple(sorted(seeds)) for judge, seeds in sorted(found.items()) if seeds}
+
+
 def _see(results: RunResults) -> _Seen:
     chosen = np.argmin(ranks_of(results), axis=1)
     rows = np.arange(len(chosen))
@@ -283,13 +296,14 @@ def _cell(
     failures = {o.cell.config.seed: o.failure for o in outcomes if o.cell.row == cell.row and o.failure}
     expected = len(by_seed) + len(failures)
     is_score = first is not None and len(known) == len(scores) and _is_absolute(cell.config)
+    keys = [key for key in (first.judged if first else ()) if all(key in one.judged for one in by_seed.values())]
     return CellSummary(
         name=cell.name,
         row=cell.row,
         config=cell.config,
         seeds=tuple(by_seed),
         failures=failures,
-        metrics=tuple(_metric(key, by_seed, before, expected, draws) for key in (first.judged if first else ())),
+        metrics=tuple(_metric(key, by_seed, before, expected, draws) for key in keys),
         cost=_mean_cost([one.cost for one in by_seed.values()], len(first.results.requests)) if first else None,
         baseline=baseline.row if baseline and before else "",
         selection_score=float(np.mean(known)) if is_score else None,

@@ -108,6 +108,7 @@ def sweep_json(summary: SweepSummary, report: str) -> dict[str, Any]:
             for cell in summary.cells
             for seed, failure in cell.failures.items()
         ],
+        "lacking": [{"judge": judge, "seed": seed} for judge, seeds in summary.lacking.items() for seed in seeds],
         "report": report,
     }
 
@@ -210,4 +211,10 @@ def _notes(summary: SweepSummary) -> list[str]:
     above = [cell for cell in summary.cells if cell.failures]
     if above:
         notes.append(f"Failed for some seed: {', '.join(cell.row for cell in above)}.")
+    notes += [
+        f"{judge} has not judged seed {seed}, so what it said of other seeds is not shown. Have it judge all of them, "
+        f"then sweep again: tts-eval score DIR/seed-{seed} --judge {judge}"
+        for judge, seeds in summary.lacking.items()
+        for seed in seeds
+    ]
     return notes

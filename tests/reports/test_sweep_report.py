@@ -8,6 +8,7 @@ import pandas
 import pytest
 
 from benchmarks.grid import parse_grid
+from benchmarks.rescore import add_judges
 from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
@@ -254,6 +255,26 @@ def test_a_seed_that_failed_is_named_and_stays_among_what_was_expected(tmp_path:
     path.write_text(json.dumps(record))
     with pytest.raises(DataError, match="no space"):
         summarise_sweep(tmp_path)
+
+
+@pytest.mark.parametrize("scored", [0, 1])
+def test_a_judge_that_not_all_seeds_have_is_left_out_and_the_others_are_named(tmp_path: Path, scored: int):
+    cells = parse_grid(BASE | {"limit": 2, "n": 2, "seed": [0, 1]})
+    run_sweep(cells, tmp_path)
+    before = summarise_sweep(tmp_path)
+    add_judges(tmp_path / f"seed-{scored}", ["fake:7"])
+    run_sweep(cells, tmp_path)
+    summary = write_sweep_report(tmp_path)
+    assert summary.cells == before.cells
+    assert summary.lacking == {"fake:7": (1 - scored,)}
+    assert f"tts-eval score DIR/seed-{1 - scored} --judge fake:7" in (tmp_path / "report" / "sweep.md").read_text()
+    record = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert record["lacking"] == [{"judge": "fake:7", "seed": 1 - scored}]
+    add_judges(tmp_path / f"seed-{1 - scored}", ["fake:7"])
+    run_sweep(cells, tmp_path)
+    summary = summarise_sweep(tmp_path)
+    assert not summary.lacking
+    assert summary.cells[0].metric("fake:7#stray").value.n == 4
 
 
 def test_a_single_sample_was_selected_by_nobody(tmp_path: Path):
