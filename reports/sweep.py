@@ -25,12 +25,12 @@ from reports.results import JudgedMetric, RunResults
 from reports.search_cost import search_cost
 from reports.statistics import Bootstrap, Estimate, Interval, Sums
 from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_of, cluster_unit
+from reports.sweep_baseline import baseline_of
 from search.rule_text import parse_rule
 from tts_eval.columns import RunColumns
 from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
 from tts_eval.manifest import read_manifest
-from tts_eval.registry import parse_spec
 from tts_eval.sweep_folder import Cell, Outcome, read_sweep
 from tts_eval.types import Cost
 
@@ -205,37 +205,6 @@ def summarise_sweep(folder: Path, seed: int = 0) -> SweepSummary:
         clusters=draws.bootstrap.n_clusters,
         cluster_unit=cluster_unit(requests),
     )
-
-
-def baseline_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
-    """The best-of-N that a cell is compared with: same budget, same sampling; the rule and N too where there is one.
-
-    Without a budget N is what is spent, so it must be the same.
-    """
-    config = cell.config
-    if _is_best_of_n(config):
-        return None
-
-    def likeness(other: RunConfig) -> tuple[bool, bool]:
-        return other.verifier == (config.then or config.verifier), other.n == config.n
-
-    fitting = [
-        other
-        for other in cells
-        if _is_best_of_n(other.config)
-        and _sampling(other.config) == _sampling(config)
-        and other.config.budget == config.budget
-        and (config.budget or other.config.n == config.n)
-    ]
-    return max(fitting, key=lambda other: likeness(other.config), default=None)
-
-
-def _is_best_of_n(config: RunConfig) -> bool:
-    return parse_spec(config.strategy).name == "best-of-n"
-
-
-def _sampling(config: RunConfig) -> tuple[float, ...]:
-    return config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.max_seconds
 
 
 def _read(folder: Path, outcomes: Sequence[Outcome]) -> dict[str, dict[int, _Seen]]:

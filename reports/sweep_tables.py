@@ -68,6 +68,16 @@ def failures_table(summary: SweepSummary) -> Table | None:
     return Table("Failed cells", (Column("Cell"), Column("Seed"), Column("Why")), rows) if rows else None
 
 
+def lacking_lines(summary: SweepSummary) -> list[str]:
+    """What some seeds lack, and the commands that mend it."""
+    return [
+        f"{judge} has not judged seed {seed}, so what it said of other seeds is not shown. Have it judge all of them, "
+        f"then sweep again: tts-eval score DIR/seed-{seed} --judge {judge}"
+        for judge, seeds in summary.lacking.items()
+        for seed in seeds
+    ]
+
+
 def render_sweep(summary: SweepSummary, figures: Iterable[tuple[str, str]]) -> str:
     """The report as Markdown; `figures` are titles and paths relative to it."""
     seeds = sorted({seed for cell in summary.cells for seed in (*cell.seeds, *cell.failures)})
@@ -151,9 +161,11 @@ def _estimate_record(estimate: Estimate | None, name: str) -> dict[str, float | 
 
 
 def _search(cell: CellSummary) -> str:
+    """What was searched, and what it is compared with."""
     config = cell.config
     chosen = f"{config.verifier}, then {config.then}" if config.then else config.verifier
-    return f"{config.strategy}, n = {config.n}, by {chosen}"
+    compared = f"\nagainst {cell.baseline}" if cell.baseline else ""
+    return f"{config.strategy}, n = {config.n}, by {chosen}{compared}"
 
 
 def _metric_cell(cell: CellSummary, judged: JudgedMetric) -> Cell:
@@ -202,19 +214,14 @@ def _notes(summary: SweepSummary) -> list[str]:
     notes = [
         f"First number: mean over requests and seeds. Brackets: 95 % bootstrap over {summary.clusters} "
         f"{summary.cluster_unit}s, each with its mean over the seeds. Below: paired difference to best-of-n at the "
-        "same budget (without a budget: with the same n); better or worse where its interval excludes 0 and its "
-        f"permutation p-value, after Holm among all differences of this sweep, is at most {SETTLED}; alone: only its "
-        f"interval says so; too few: fewer than {FEWEST_CLUSTERS} to draw from. Costs are per request.",
+        "same budget (without a budget: with the same n), in the row that stands below the cell's name; better or "
+        "worse where its interval excludes 0 and its permutation p-value, after Holm among all differences of this "
+        f"sweep, is at most {SETTLED}; alone: only its interval says so; too few: fewer than {FEWEST_CLUSTERS} to "
+        "draw from. Costs are per request.",
         f"'{SELECTED_ON}': that judge took part in this cell's choice, so its number flatters the cell. "
         f"Believe what is {HELD_OUT}.",
     ]
     above = [cell for cell in summary.cells if cell.failures]
     if above:
         notes.append(f"Failed for some seed: {', '.join(cell.row for cell in above)}.")
-    notes += [
-        f"{judge} has not judged seed {seed}, so what it said of other seeds is not shown. Have it judge all of them, "
-        f"then sweep again: tts-eval score DIR/seed-{seed} --judge {judge}"
-        for judge, seeds in summary.lacking.items()
-        for seed in seeds
-    ]
-    return notes
+    return [*notes, *lacking_lines(summary)]

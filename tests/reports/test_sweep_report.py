@@ -18,11 +18,12 @@ from reports.permutation import permutation_p
 from reports.read_run import read_run
 from reports.statistics import Estimate, Interval, Sums, paired_interval
 from reports.summary import summarise
-from reports.sweep import SweepSummary, baseline_of, summarise_sweep
+from reports.sweep import SweepSummary, summarise_sweep
+from reports.sweep_baseline import baseline_of
 from reports.sweep_figures import pareto
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import sweep_frame, sweep_table
-from tts_eval.cli.sweep import exit_code
+from tts_eval.cli.sweep import exit_code, finish_sweep
 from tts_eval.config import RunConfig
 from tts_eval.errors import DataError
 from tts_eval.types import Request
@@ -117,6 +118,8 @@ def test_differences_are_paired_with_best_of_n_at_the_same_budget(summary, alone
         "pool": "", "best-of-n-40-tokens": "", "best-of-n-80-tokens": "",
         "beam-40-tokens": "best-of-n-40-tokens", "then-80-tokens": "best-of-n-80-tokens",
     }  # fmt: skip
+    details = [row[0].detail.splitlines()[-1] for row in sweep_table(summary).rows]
+    assert details[3:] == ["against best-of-n-40-tokens", "against best-of-n-80-tokens"]
     metric = by_row["beam-40-tokens"].metric("fake:2#stray")
     after, before = (
         np.mean([chosen(alone[row, seed], "fake:2#stray") for seed in (0, 1)], axis=0)
@@ -167,6 +170,28 @@ def test_a_baseline_has_the_same_sampling_and_without_a_budget_the_same_n():
         "pool n=4": None, "pool n=8": None, "cold": None, "a": "pool n=4", "b": "cold", "c": None, "other": None,
         "d": "other",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("pools", "expected"),
+    [
+        ([{"name": "one", "n": 1}, {"name": "capped", "n": 8}, {"name": "all", "n": 256}], "all"),
+        ([{"name": "one", "n": 1}, {"name": "rule", "n": 16, "verifier": "fake:2"}], "rule"),
+        ([{"name": "same rule", "n": 16}, {"name": "another", "n": 64, "verifier": "fake:2"}], "same rule"),
+        ([{"name": "one", "n": 1}], "one"),
+        ([{"name": "free", "n": 8, "budget": ""}, {"name": "richer", "n": 8, "budget": "501-tokens"}], None),
+        ([{"name": "seconds", "n": 8, "budget": "500-seconds"}, {"name": "5e2", "n": 4, "budget": "5e2-tokens"}],
+         "5e2"),
+    ],
+)  # fmt: skip
+def test_under_a_budget_the_baseline_is_who_can_spend_most_of_it(pools, expected, turned):
+    """Whatever the order in the file, and however the amount is written; the cell's own n says nothing there."""
+    beam = {"name": "beam", "strategy": "beam", "n": 8, "verifier": "quality", "then": "fake"}
+    entries = [beam, *pools][:: -1 if turned else 1]
+    cells = parse_grid({"budget": "500-tokens", "verifier": "fake", "cells": entries})
+    found = baseline_of(next(cell for cell in cells if cell.name == "beam"), cells)
+    assert (found.name if found else None) == expected
 
 
 def test_who_took_part_in_a_choice_is_marked_cell_by_cell(summary):
@@ -258,16 +283,17 @@ def test_a_seed_that_failed_is_named_and_stays_among_what_was_expected(tmp_path:
 
 
 @pytest.mark.parametrize("scored", [0, 1])
-def test_a_judge_that_not_all_seeds_have_is_left_out_and_the_others_are_named(tmp_path: Path, scored: int):
+def test_a_judge_that_not_all_seeds_have_is_left_out_and_the_others_are_named(tmp_path: Path, capsys, scored: int):
     cells = parse_grid(BASE | {"limit": 2, "n": 2, "seed": [0, 1]})
     run_sweep(cells, tmp_path)
     before = summarise_sweep(tmp_path)
     add_judges(tmp_path / f"seed-{scored}", ["fake:7"])
     run_sweep(cells, tmp_path)
-    summary = write_sweep_report(tmp_path)
+    summary = finish_sweep(tmp_path)
     assert summary.cells == before.cells
     assert summary.lacking == {"fake:7": (1 - scored,)}
-    assert f"tts-eval score DIR/seed-{1 - scored} --judge fake:7" in (tmp_path / "report" / "sweep.md").read_text()
+    for shown in (capsys.readouterr().out, (tmp_path / "report" / "sweep.md").read_text()):
+        assert f"tts-eval score DIR/seed-{1 - scored} --judge fake:7" in shown
     record = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert record["lacking"] == [{"judge": "fake:7", "seed": 1 - scored}]
     add_judges(tmp_path / f"seed-{1 - scored}", ["fake:7"])

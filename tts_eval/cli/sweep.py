@@ -13,7 +13,7 @@ from benchmarks.grid import parse_grid
 from benchmarks.sweep import run_sweep
 from reports.sweep import SweepSummary
 from reports.sweep_page import write_sweep_report
-from reports.sweep_tables import failures_table, sweep_json, sweep_table, tradeoff_table
+from reports.sweep_tables import failures_table, lacking_lines, sweep_json, sweep_table, tradeoff_table
 from reports.tables import to_rich
 from tts_eval.cli.folders import worked_on
 from tts_eval.cli.progress_lines import ProgressKind, show
@@ -58,6 +58,8 @@ def finish_sweep(folder: Path, *, as_json: bool = False) -> SweepSummary:
         if table is not None:
             console.print(to_rich(table))
             console.print()
+    for line in lacking_lines(summary):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     page = folder / "report" / "sweep.md"
     console.print(f"report   {page}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"results  {page.with_suffix('.parquet')}", markup=False, highlight=False, soft_wrap=True)
