@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from benchmarks.suite import suites
 from search.budget import UNITS, parse_budget
-from search.rule_text import parse_rule
+from search.rule_text import load_rule, parse_rule
 from search.selection import Rule
 from search.strategy import check_rule, guides, load_strategy, require_then, strategies
 from tts_eval.config import RunConfig, sampling_of
-from tts_eval.declared import declared
+from tts_eval.declared import declared, declared_gifts
 from tts_eval.errors import ConfigError, UnknownNameError
 from tts_eval.registry import Registry, parse_spec
 from tts_eval.synthesizers import synthesizers, tokens_per_second
@@ -24,6 +25,8 @@ FEWEST_FLOPS = 1e6
 """Per token: no speech model has less than half a million weights."""
 LEAST_SECONDS = 1e-4
 """Of work per second of speech: nothing is 10,000 times as fast as speech."""
+GIVERS = {"transcript": "asr:tiny.en", "embedding": "speaker"}
+"""What a search may compare candidates by, with a verifier that gives it."""
 
 
 def check_config(config: RunConfig) -> None:
@@ -47,13 +50,16 @@ def check_config(config: RunConfig) -> None:
             problems.append(str(error))
     if problems:
         raise ConfigError(list(dict.fromkeys(problems)))
-    for check in (
+    checks: list[Callable[[], object]] = [
         lambda: parse_budget(config.budget, config.n),
         lambda: load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed),
         lambda: check_rule(config.strategy, rules[0]),
         lambda: require_then(config.strategy) if config.then else None,
         lambda: _check_steps(config, rules[0]),
-    ):
+        lambda: _check_compared(config, rules[0]),
+        *(partial(load_rule, rule.text) for rule in rules),
+    ]
+    for check in checks:
         try:
             check()
         except ConfigError as error:
@@ -117,3 +123,20 @@ def _check_steps(config: RunConfig, rule: Rule) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def _check_compared(config: RunConfig, rule: Rule) -> None:
+    """That a search that compares candidates with each other has a verifier that gives what they are compared by."""
+    strategy = load_strategy(config.strategy, sampling=sampling_of(config), run_seed=config.seed)
+    compared = getattr(strategy, "compares", "")
+    if compared not in GIVERS:
+        return
+    gifts = [declared_gifts(verifiers.load(parse_spec(spec).name)) for spec in rule.verifiers]
+    if any(gift is None or compared in gift for gift in gifts):
+        return
+    raise ConfigError(
+        [
+            f"Strategy '{config.strategy}' compares candidates by {compared}, and '{rule.text}' has no verifier that "
+            f"gives one. Use one that does, e.g. --verifier {GIVERS[compared]}."
+        ]
+    )

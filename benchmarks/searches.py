@@ -37,7 +37,7 @@ def remembering(
 
 def asked_by(spec: str, strategy: Strategy, verifiers: Mapping[str, Verifier], store: Memory) -> Mapping[str, Verifier]:
     """Whom a search asks: whole candidates are stored, and so is what was said of them, but for embeddings."""
-    if guides(spec) or getattr(strategy, "needs_embeddings", False):
+    if guides(spec) or getattr(strategy, "compares", "") == "embedding":
         return verifiers
     return {name: StoredVerifier(verifier, store, advance=unheard) for name, verifier in verifiers.items()}
 

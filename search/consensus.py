@@ -11,6 +11,7 @@ the verifier's error rate writes them: punctuation is no disagreement. By embedd
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from search.strategy import SearchResult
 from tts_eval.edits import compare, words
 from tts_eval.errors import ConfigError
 from tts_eval.text import Languages, language_code, load_languages, protocols
-from tts_eval.types import Request, Sampling, Synthesizer, Verifier
+from tts_eval.types import Request, Sampling, Score, Synthesizer, Verifier
 
 T = TypeVar("T")
 
@@ -40,9 +41,9 @@ class Consensus:
     """What candidates are compared by: `transcript` or `embedding`; the verifier must give it."""
 
     @property
-    def needs_embeddings(self) -> bool:
-        """Whether scores must bring their embeddings along, which stored ones do not."""
-        return self.by == "embedding"
+    def compares(self) -> str:
+        """What scores must bring along; stored ones have no embeddings."""
+        return self.by
 
     def __post_init__(self) -> None:
         if self.by not in ("transcript", "embedding"):
@@ -72,20 +73,21 @@ def languages_of(verifier: Verifier) -> Languages:
 
 
 def by_transcript(pool: Pool, languages: Languages) -> list[int]:
-    """Rank of each candidate: the lowest risk first, then the best score; without a transcript last.
+    """Rank of each candidate: the lowest risk first, then the best score; without a transcript behind the others.
 
     A language that `languages` does not cover is compared as it was written down.
 
     Raises:
         ConfigError: the verifier gives no transcripts.
     """
-    judged = _judged(pool)
-    transcripts = [pool.scores[position].details.get("transcript") for position in judged]
-    if any(transcript is None for transcript in transcripts):
-        raise ConfigError(["Consensus compares transcripts, and the verifier gives none. Use --verifier asr:tiny.en."])
+    transcripts = _given(
+        pool,
+        lambda score: score.details.get("transcript"),
+        "Consensus compares transcripts, and the verifier gives none. Use --verifier asr:tiny.en.",
+    )
     protocol = languages.get(language_code(pool.request.language))
-    heard = [protocol.normalise_hypothesis(text or "") if protocol else text or "" for text in transcripts]
-    return _ranked(pool, judged, risk([words(text) for text in heard], _edits))
+    heard = [protocol.normalise_hypothesis(text) if protocol else text for text in transcripts.values()]
+    return _ranked(pool, list(transcripts), risk([words(text) for text in heard], _edits))
 
 
 def by_embedding(pool: Pool) -> list[int]:
@@ -94,23 +96,37 @@ def by_embedding(pool: Pool) -> list[int]:
     Raises:
         ConfigError: the verifier gives no embeddings.
     """
+    vectors = _given(
+        pool,
+        lambda score: score.embedding,
+        "by=embedding compares embeddings, and the verifier gives none. Use --verifier speaker.",
+    )
+    return _ranked(pool, list(vectors), risk(list(vectors.values()), _angle))
+
+
+def _given(pool: Pool, part: Callable[[Score], T | None], problem: str) -> dict[int, T]:
+    """What judged candidates are compared by, by position; those that a cascade dropped may have none.
+
+    Raises:
+        ConfigError: nobody has one, although somebody was heard by all.
+    """
     judged = _judged(pool)
-    vectors = [vector for position in judged if (vector := pool.scores[position].embedding) is not None]
-    if len(vectors) < len(judged):
-        raise ConfigError(["by=embedding compares embeddings, and the verifier gives none. Use --verifier speaker."])
-    return _ranked(pool, judged, risk(vectors, _angle))
+    found = {position: given for position in judged if (given := part(pool.scores[position])) is not None}
+    if not found and any(pool.scores[position].spared_calls == 0 for position in judged):
+        raise ConfigError([problem])
+    return found
 
 
 def _judged(pool: Pool) -> list[int]:
     return [position for position, merit in enumerate(pool.merits) if merit is not None]
 
 
-def _ranked(pool: Pool, judged: Sequence[int], risks: np.ndarray) -> list[int]:
-    rounded = np.round(risks, 12)
-    order = sorted(range(len(judged)), key=lambda i: (rounded[i], -(pool.merits[judged[i]] or 0.0), i))
+def _ranked(pool: Pool, compared: Sequence[int], risks: np.ndarray) -> list[int]:
+    risk_of = dict(zip(compared, np.round(risks, 12), strict=True))
+    order = sorted(_judged(pool), key=lambda i: (risk_of.get(i, math.inf), -(pool.merits[i] or 0.0), i))
     values: list[float | None] = [None] * len(pool.merits)
-    for rank, i in enumerate(order):
-        values[judged[i]] = -float(rank)
+    for rank, position in enumerate(order):
+        values[position] = -float(rank)
     return ranks(values)
 
 

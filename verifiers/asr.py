@@ -62,6 +62,7 @@ class AsrVerifier:
     name = "asr"
     version = "4"
     supports_partial = True
+    gives = ("transcript",)
 
     def __init__(self, recogniser: Recogniser, protocol: str = DEFAULT_PROTOCOL) -> None:
         """Score with a recogniser under a text protocol.

@@ -75,6 +75,7 @@ class DurationVerifier:
     version = "2"
     judge = "signal"
     supports_partial = False
+    gives = ()
     metrics = (
         Metric(name="plausibility", higher_is_better=True, worst=0.0, protocol="pace@1"),
         Metric(name="clipping", higher_is_better=False, worst=1.0, unit="rate", protocol="full-scale@1"),

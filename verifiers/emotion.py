@@ -80,6 +80,7 @@ class EmotionVerifier:
     name = "emotion"
     version = "2"
     supports_partial = True
+    gives = ("embedding",)
 
     def __init__(self, model: EmotionModel, target: str = LABEL) -> None:
         """Judge with a model by the request's label, by its prompt's audio, or by one emotion for all requests.

@@ -53,6 +53,7 @@ class GuardsVerifier:
     version = "2"
     judge = "signal"
     supports_partial = True
+    gives = ()
     metrics = (Metric(name="clean", higher_is_better=True, worst=0.0, unit="rate", protocol="guards@2"),)
 
     def score(self, items: Sequence[Item]) -> list[Score]:

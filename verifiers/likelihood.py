@@ -36,6 +36,7 @@ class LikelihoodVerifier:
     name = "likelihood"
     version = "2"
     supports_partial = False
+    gives = ()
 
     def __init__(self, recogniser: Recogniser) -> None:
         """Score with a recogniser.

@@ -23,7 +23,7 @@ from tts_eval import weights
 from tts_eval.devices import DEVICES, choose_device
 from tts_eval.errors import ConfigError
 from tts_eval.hub import fingerprint
-from tts_eval.types import Failure, Item, Metric, Score, Verifier
+from tts_eval.types import Failure, Item, Metric, Score
 from verifiers.dnsmos import RATE, Dnsmos
 from verifiers.judging import Judgement, clip_of, score_items
 from verifiers.model_spec import parse_model_spec
@@ -34,7 +34,7 @@ HOPS = {"dnsmos": 1, "fast": 9}
 _EXAMPLE = "quality:/models/utmos22_strong_step7459_v1.pt"
 
 
-def create(argument: str) -> Verifier:
+def create(argument: str) -> QualityVerifier | OpinionVerifier:
     """The verifier for `[MODEL][,device=DEVICE]`, as written after `quality:`; "" means dnsmos.
 
     MODEL is `dnsmos` (as the reference), `fast` (DNSMOS with a window every 9 s), `distillmos`, or the file of UTMOS22
@@ -78,6 +78,7 @@ class QualityVerifier:
     name = "quality"
     version = "1"
     supports_partial = True
+    gives = ()
 
     def __init__(self, model: Dnsmos, judge: str) -> None:
         self.judge = judge
@@ -115,6 +116,7 @@ class OpinionVerifier:
     name = "quality"
     version = "1"
     supports_partial = True
+    gives = ()
 
     def __init__(self, model: Rater, judge: str, metric: str, protocol: str) -> None:
         self.judge = judge

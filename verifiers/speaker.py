@@ -87,6 +87,7 @@ class SpeakerVerifier:
     name = "speaker"
     version = "1"
     supports_partial = True
+    gives = ("embedding",)
 
     def __init__(self, encoder: SpeakerEncoder, judge: str, resynthesise: Resynthesise | None = None) -> None:
         self.judge = judge

@@ -24,6 +24,11 @@ def nothing_loads(monkeypatch):
         ({"synth": "piper"}, ["'piper' does not work step by step", "best-of-n"]),
         ({"verifier": "duration"}, ["'duration', which cannot judge unfinished speech", "--then"]),
         ({"synth": "wavs:x", "verifier": "z(fake + likelihood:tiny.en)"}, ["'wavs'", "'likelihood:tiny.en'"]),
+        ({"strategy": "consensus", "verifier": "speaker + duration"}, ["by transcript", "--verifier asr:tiny.en"]),
+        ({"strategy": "consensus", "verifier": "quality"}, ["'quality' has no verifier that gives one"]),
+        ({"strategy": "consensus:by=embedding", "verifier": "asr:tiny.en"}, ["by embedding", "--verifier speaker"]),
+        ({"verifier": "z(fake, /nowhere/scales.json)"}, ["/nowhere/scales.json cannot be read", "tts-eval calibrate"]),
+        ({"then": "z(fake, /nowhere/scales.json)"}, ["/nowhere/scales.json cannot be read", "tts-eval calibrate"]),
         ({"budget": "many", "then": "fake", "strategy": "adaptive"}, ["NUMBER-UNIT", "drop --then"]),
         ({"budget": "10-tokens"}, ["does not pay for one sample of 'long-3' (162 characters)", "54 tokens"]),
         ({"budget": "1e7-flops"}, ["does not pay for one sample of 'long-3' (162 characters)", "5.4e+07 flops"]),
@@ -43,6 +48,9 @@ def test_what_goes_together_is_let_through():
     check_config(BEAM)
     check_config(replace(BEAM, then="duration"))
     check_config(replace(BEAM, strategy="best-of-n", synth="piper", verifier="duration"))
+    check_config(replace(BEAM, strategy="consensus"))  # the fake does not say what it gives
+    check_config(replace(BEAM, strategy="consensus", verifier="cascade(4 of duration, asr:tiny.en)"))
+    check_config(replace(BEAM, strategy="consensus:by=embedding", verifier="guards + emotion"))
 
 
 def test_a_budget_is_measured_by_the_longest_request_and_the_cut():

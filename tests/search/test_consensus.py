@@ -16,7 +16,7 @@ from search.remembering import selecting_verifier
 from search.rule_text import parse_rule
 from search.strategy import load_strategy
 from tts_eval.errors import ConfigError
-from tts_eval.types import Request, Score
+from tts_eval.types import Failure, FailureKind, Request, Score
 
 REQUESTS = [Request(id="r0", text="one two three")]
 
@@ -82,6 +82,30 @@ def test_consensus_counts_an_empty_transcript_and_needs_transcripts():
         hunt(Consensus(sampling=SAMPLING), 2, REQUESTS[:1], verifier=Heard(None, None))
 
 
+def test_candidates_that_a_cascade_dropped_before_they_were_heard_rank_behind_the_others():
+    """Worth drops 0 and 1 of four; of the other two, which agree as much with each other, 3 is worth more."""
+    rule = parse_rule("cascade(2 of worth, asr)")
+    worth = Heard("", "", "", "")
+    (result,) = hunt(Consensus(sampling=SAMPLING), 4, verifier=selecting_verifier(
+        rule, {"worth": worth, "asr": Heard("never heard", "never heard", "a b", "a c")}
+    ))  # fmt: skip
+    assert result.ranks == (3, 2, 1, 0)
+
+
+def test_consensus_ranks_by_score_where_the_recogniser_could_not_judge_whom_the_cascade_left():
+    class Deaf(Heard):
+        def _one(self, item):
+            failure = Failure(FailureKind.VERIFIER, "no words")
+            return Score(verifier="asr", judge="asr", value=None, failure=failure)
+
+    parts = {"worth": Worth(), "asr": Deaf()}
+    (result,) = hunt(Consensus(sampling=SAMPLING), 3, verifier=selecting_verifier(
+        parse_rule("cascade(1 of worth, asr)"), parts
+    ))  # fmt: skip
+    assert result.scores[result.ranks.index(2)].value is None
+    assert result.scores[result.ranks.index(0)].value > result.scores[result.ranks.index(1)].value
+
+
 class Pointing(Worth):
     """A voice model that hears these directions, by candidate index."""
 
@@ -115,6 +139,8 @@ def test_consensus_by_embedding_reaches_through_a_selection_rule(wrap):
 
 def test_consensus_by_embedding_needs_embeddings():
     with pytest.raises(ConfigError, match="--verifier speaker"):
-        hunt(Consensus(sampling=SAMPLING, by="embedding"), 2, verifier=Pointing(0, None))
+        hunt(Consensus(sampling=SAMPLING, by="embedding"), 2, verifier=Pointing(None, None))
+    (result,) = hunt(Consensus(sampling=SAMPLING, by="embedding"), 4, verifier=Pointing(None, 0, 90, 30))
+    assert result.ranks == (3, 1, 2, 0)
     with pytest.raises(ConfigError, match="transcript or embedding"):
         Consensus(sampling=SAMPLING, by="vibes")

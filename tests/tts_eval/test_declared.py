@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tts_eval.declared import declared
+from tts_eval.declared import declared, declared_gifts
 from tts_eval.synthesizers import synthesizers
 from tts_eval.types import Verifier, as_step_synthesizer
 from verifiers import load_verifier, verifiers
@@ -36,6 +36,34 @@ def silent(argument):
 )  # fmt: skip
 def test_the_return_type_says_what_will_be_there(factory: Callable[..., object], attribute, expected):
     assert declared(factory, attribute) is expected
+
+
+class Giving:
+    gives = ("transcript", "mood")
+
+
+class Pointing:
+    gives = ("embedding",)
+
+
+def makes_either(argument: str) -> Giving | Stepping: ...
+
+
+def makes_gifts(argument: str) -> Giving | Pointing: ...
+
+
+@pytest.mark.parametrize(
+    ("factory", "expected"),
+    [(Giving, {"transcript", "mood"}), (makes_gifts, {"transcript", "mood", "embedding"}), (makes_either, None),
+     (Stepping, None), (makes_any, None), (unreadable, None), (silent, None)],
+)  # fmt: skip
+def test_what_scores_bring_along_is_known_where_the_type_says_so(factory: Callable[..., object], expected):
+    assert declared_gifts(factory) == expected
+
+
+def test_several_types_say_what_they_agree_on():
+    assert declared(makes_either, "begin") is None
+    assert declared(makes_either, "generate") is False
 
 
 def test_built_in_synthesizers_say_whether_they_have_steps():
