@@ -28,7 +28,7 @@ from reports.summary import FEWEST_CLUSTERS, bootstrap_of, cluster_of, cluster_u
 from reports.sweep_baseline import baseline_of
 from search.rule_text import parse_rule
 from tts_eval.columns import RunColumns
-from tts_eval.config import RunConfig
+from tts_eval.config import RunConfig, sampling_of
 from tts_eval.errors import DataError
 from tts_eval.manifest import read_manifest
 from tts_eval.sweep_folder import Cell, Outcome, read_sweep
@@ -135,11 +135,12 @@ class SweepSummary:
 
     @property
     def tradeoffs(self) -> list[list[CellSummary]]:
-        """Searches of which there are several temperatures or top-p, each by temperature."""
+        """Searches of which there are several temperatures or top-p and nothing else differs, each by temperature."""
         lines: dict[tuple[object, ...], list[CellSummary]] = {}
         for cell in sorted(self.cells, key=lambda cell: (cell.config.temperature, cell.config.top_p)):
             config = cell.config
-            lines.setdefault((config.strategy, config.n, config.budget, config.verifier, config.then), []).append(cell)
+            search = config.strategy, config.n, config.budget, config.verifier, config.then
+            lines.setdefault((*search, replace(sampling_of(config), temperature=1.0, top_p=1.0)), []).append(cell)
         return [line for line in lines.values() if len(line) > 1]
 
     @property

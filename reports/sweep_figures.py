@@ -110,6 +110,15 @@ def tradeoff_axes(summary: SweepSummary) -> tuple[JudgedMetric, JudgedMetric] | 
     return (errors[0], likenesses[0]) if errors and likenesses else None
 
 
+def tradeoff_labels(lines: Sequence[Sequence[CellSummary]]) -> list[str]:
+    """What each line is called: its search, its budget, and whatever else differs between the lines."""
+    configs = [cells[0].config for cells in lines]
+    others = ("verifier", "then", "top_k", "repetition_penalty", "max_seconds")
+    varied = [name for name in others if len({getattr(config, name) for config in configs}) > 1]
+    named = [[c.strategy, f"n={c.n}", c.budget, *(f"{name}={getattr(c, name)}" for name in varied)] for c in configs]
+    return [" ".join(filter(None, words)) for words in named]
+
+
 def tradeoff_csv(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMetric) -> str:
     """The trade-off's data: one line per cell."""
     columns = [f"{judged.key}{end}" for judged in (error, likeness) for end in ("", " low", " high")]
@@ -125,11 +134,10 @@ def save_tradeoff(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMe
     """Write error against likeness, a line per search through its temperatures."""
 
     def draw(axes: Axes) -> None:
-        for place, cells in enumerate(summary.tradeoffs):
-            config = cells[0].config
+        lines = summary.tradeoffs
+        for place, (cells, label) in enumerate(zip(lines, tradeoff_labels(lines), strict=True)):
             numbers = [(cell, _numbers(cell, error, likeness)) for cell in cells]
             known = [(cell, row) for cell, row in numbers if "" not in row]
-            label = " ".join(filter(None, [config.strategy, f"n={config.n}", config.budget]))
             _tradeoff_line(axes, known, _scale(error), _scale(likeness), place, label)
         axes.set_xlabel(_axis_label(error))
         axes.set_ylabel(_axis_label(likeness))

@@ -20,7 +20,7 @@ from reports.statistics import Estimate, Interval, Sums, paired_interval
 from reports.summary import summarise
 from reports.sweep import SweepSummary, summarise_sweep
 from reports.sweep_baseline import baseline_of
-from reports.sweep_figures import pareto
+from reports.sweep_figures import pareto, tradeoff_labels
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import sweep_frame, sweep_table
 from tts_eval.cli.sweep import exit_code, finish_sweep
@@ -264,6 +264,24 @@ def test_temperatures_make_a_tradeoff(tmp_path: Path):
                for row, value in zip(rows, values, strict=True))  # fmt: skip
     assert (tmp_path / "report" / "tradeoff.pdf").is_file()
     assert "Temperature trade-off" in (tmp_path / "report" / "sweep.md").read_text()
+
+
+def test_a_line_of_the_tradeoff_differs_in_nothing_but_temperature_and_top_p(summary):
+    cells = parse_grid({"verifier": "fake", "cells": [
+        {"name": "few", "top_k": 5, "temperature": [1.0, 0.5]},
+        {"name": "many", "top_k": 50, "temperature": [0.5, 1.0]},
+        {"name": "nucleus", "n": 4, "top_p": [0.9, 0.8]}, {"name": "short", "n": 16, "max_seconds": 5},
+        {"name": "long", "n": 16, "max_seconds": 20}, {"name": "careful", "n": 16, "repetition_penalty": 1.5},
+    ]})  # fmt: skip
+    rows = tuple(replace(summary.cells[0], name=cell.name, config=cell.config) for cell in cells)
+    lines = replace(summary, cells=rows).tradeoffs
+    assert sorted([cell.name for cell in line] for line in lines) == [
+        ["few temperature=0.5", "few temperature=1.0"], ["many temperature=0.5", "many temperature=1.0"],
+        ["nucleus top_p=0.8", "nucleus top_p=0.9"],
+    ]  # fmt: skip
+    assert sorted(tradeoff_labels(lines)) == [
+        "best-of-n n=4 top_k=0", "best-of-n n=8 top_k=5", "best-of-n n=8 top_k=50",
+    ]  # fmt: skip
 
 
 def test_a_seed_that_failed_is_named_and_stays_among_what_was_expected(tmp_path: Path):
