@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from search.budget import parse_budget
 from tts_eval.config import RunConfig, as_dict, parse_config
 from tts_eval.errors import ConfigError
 from tts_eval.sweep_folder import Cell
@@ -70,8 +71,8 @@ def parse_grid(values: Mapping[str, Any]) -> tuple[Cell, ...]:
         problems.append(f"The grid has {runs:,} runs, and {MOST_RUNS:,} are the most. Shorten or drop an axis.")
         raise ConfigError(list(dict.fromkeys(problems)))
     cells = [cell for grid in grids for cell in _expanded(*grid, problems)]
-    problems += _repeated(cells)
-    if problems:
+    # Without what is wrong, cells that differ in nothing else would look alike.
+    if problems := problems or _repeated(cells):
         raise ConfigError(list(dict.fromkeys(problems)))
     seeds = list(dict.fromkeys(cell.config.seed for cell in cells))
     return tuple(cell for seed in seeds for cell in cells if cell.config.seed == seed)
@@ -95,13 +96,13 @@ def _entries(values: Mapping[str, Any]) -> tuple[list[tuple[int, dict[str, Any]]
 
 
 def _unknown(settings: Mapping[str, Any], where: str) -> list[str]:
-    """Keys that are no settings. Those of the whole sweep cannot differ between cells."""
-    known = list(_SETTINGS)
-    if where:
-        known = [key for key in known if key not in WHOLE_SWEEP]
+    """Keys that are no settings, or no cell's."""
+    known = [key for key in _SETTINGS if not where or key not in (*WHOLE_SWEEP, "seed")]
     problems = []
     for key in settings:
-        if key not in known and not (where and key == "seed"):
+        if where and key in WHOLE_SWEEP:
+            problems.append(f"{where}{key} belongs above the cells: all of them have the same.")
+        elif key not in known and not (where and key == "seed"):
             close = difflib.get_close_matches(str(key), [*known, *([] if where else ["cells"])], n=1)
             hint = f"Did you mean '{close[0]}'?" if close else f"Expected some of: {', '.join(known)}."
             problems.append(f"{where}Unknown setting '{key}'. {hint}")
@@ -115,7 +116,7 @@ def _empty(settings: Mapping[str, Any], where: str) -> list[str]:
         if key in AXES
         else f"{where}{key} is a list, and no axis. The axes are: {', '.join(AXES)}."
         for key, value in settings.items()
-        if _is_misplaced(key, value)
+        if key in _SETTINGS and _is_misplaced(key, value)
     ]
 
 
@@ -153,15 +154,30 @@ def _label(key: str, value: Any) -> str:
 
 def _repeated(cells: list[Cell]) -> list[str]:
     """Cells that cannot be told apart, or that are one and the same."""
-    rows = Counter((cell.row, cell.config.seed) for cell in cells)
-    problems = [
-        f"There is more than one cell '{row}'. Give them other names, or other values of an axis."
-        for row in dict.fromkeys(row for (row, _), count in rows.items() if count > 1)
-    ]
-    same: dict[RunConfig, list[str]] = {}
+    names: dict[tuple[str, int], list[str]] = {}
+    same: dict[tuple[RunConfig, object], list[str]] = {}
     for cell in cells:
-        same.setdefault(replace(cell.config, seed=0), []).append(cell.row)
-    for names in map(dict.fromkeys, same.values()):
-        if len(names) > 1:
-            problems.append(f"The cells {', '.join(map(repr, names))} are the same search; keep one of them.")
+        names.setdefault((cell.row, cell.config.seed), []).append(cell.name)
+        same.setdefault((replace(cell.config, seed=0, budget=""), _amount(cell.config.budget)), []).append(cell.row)
+    problems = []
+    for (row, _), own in names.items():
+        if len(set(own)) > 1:
+            problems.append(f"The cells {_listed(own)} would both be filed as '{row}'. Give one of them another name.")
+        elif len(own) > 1:
+            problems.append(f"There is more than one cell '{row}'. Give them other names, or other values of an axis.")
+    for rows in same.values():
+        if len(set(rows)) > 1:
+            problems.append(f"The cells {_listed(rows)} are the same search; keep one of them.")
     return problems
+
+
+def _amount(budget: str) -> object:
+    """What the budget is, however it is written; the text, where it is none, which is refused later."""
+    try:
+        return parse_budget(budget, 1)
+    except ConfigError:
+        return budget
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(map(repr, dict.fromkeys(names)))

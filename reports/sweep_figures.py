@@ -115,7 +115,10 @@ def tradeoff_labels(lines: Sequence[Sequence[CellSummary]]) -> list[str]:
     configs = [cells[0].config for cells in lines]
     others = ("verifier", "then", "top_k", "repetition_penalty", "max_seconds")
     varied = [name for name in others if len({getattr(config, name) for config in configs}) > 1]
-    named = [[c.strategy, f"n={c.n}", c.budget, *(f"{name}={getattr(c, name)}" for name in varied)] for c in configs]
+    named = [
+        [c.strategy, f"n={c.n}", c.budget, *(f"{name}={said}" for name in varied if (said := getattr(c, name)) != "")]
+        for c in configs
+    ]
     return [" ".join(filter(None, words)) for words in named]
 
 

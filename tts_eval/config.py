@@ -137,7 +137,8 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         try:
             settings[key] = _convert(value, kinds[key])
         except (TypeError, ValueError):
-            problems.append(f"{key} is {value!r}; expected {_describe(kinds[key])}.")
+            example = ", e.g. 500-tokens" if key == "budget" else ""  # a bare number is an easy mistake there
+            problems.append(f"{key} is {value!r}; expected {_describe(kinds[key])}{example}.")
     try:
         config = RunConfig(**settings)
     except ConfigError as error:

@@ -79,12 +79,31 @@ def test_the_same_search_twice_is_refused():
     assert "more than one cell 'a'" in problems(cells=[{"name": "a", "n": 4}, {"name": "a", "n": 8}])
 
 
+def test_the_same_budget_in_other_words_is_the_same_search():
+    text = problems(budget=["500-tokens", "5e2-tokens"])
+    assert "'best-of-n-500-tokens', 'best-of-n-5e2-tokens' are the same search" in text
+    assert len(parse_grid({"budget": ["500-tokens", "500-seconds", "500-flops", ""]})) == 4
+    assert "budget is 500; expected a text, e.g. 500-tokens." in problems(budget=[500])
+
+
+def test_names_that_make_the_same_file_are_both_named():
+    text = problems(cells=[{"name": "a/b", "n": 2}, {"name": "a b", "n": 4}])
+    assert "'a/b', 'a b' would both be filed as 'a-b'" in text
+
+
+def test_a_mistake_is_reported_once_and_makes_no_others():
+    assert problems(cells=[{"name": "a", "top_k": [2]}, {"name": "b"}]).count("\n") == 0  # no "same search"
+    assert problems(tempera=[1, 2]) == "Unknown setting 'tempera'. Did you mean 'temperature'?"
+    assert problems(n=[4, 4]).count("\n") == 0
+
+
 def test_typos_and_wrong_values_are_reported_together():
     text = problems(tempera=1, synth=["fake"], cells=[{"name": "a", "straregy": "beam"}, {"name": "b", "suite": "x"}])
     assert "'tempera'. Did you mean 'temperature'?" in text
     assert "synth is a list, and no axis" in text
     assert "cells[0] (a): Unknown setting 'straregy'. Did you mean 'strategy'?" in text
-    assert "cells[1] (b): Unknown setting 'suite'" in text
+    assert "cells[1] (b): suite belongs above the cells" in text
+    assert "seed" not in problems(cells=[{"name": "a", "xyz": 1}])
     text = problems(tempera=1, limit=[1], budget=[], n=0)
     assert all(part in text for part in ("'tempera'", "limit is a list", "budget is an empty", "n is 0")), text
     text = problems(n=[0, "many"], temperature=-1)
@@ -107,6 +126,6 @@ def test_every_setting_is_an_axis_or_a_cells_own_or_the_whole_sweeps():
     sorted_out = [*AXES, *WHOLE_SWEEP, *PER_CELL]
     assert sorted(sorted_out) == sorted(field.name for field in fields(RunConfig))
     for setting, value in (("sample", 2), ("official_skip", True)):
-        assert f"'{setting}'" in problems(cells=[{"name": "a", setting: value}])
+        assert f"{setting} belongs above the cells" in problems(cells=[{"name": "a", setting: value}])
     (cell,) = parse_grid({"cells": [{"name": "a"} | dict.fromkeys(PER_CELL, 2)]})
     assert [getattr(cell.config, setting) for setting in PER_CELL] == [2, 2, 2]
