@@ -51,7 +51,8 @@ class StrategyFactory(Protocol):
 
     Options are keyword parameters whose defaults are of type int, float or str. A strategy that guides
     unfinished candidates also takes `then`, the verifier that chooses among the finished ones. One that reckons
-    with scores, instead of comparing them, says `needs_absolute` and calls `require_absolute`.
+    with scores, instead of comparing them, says `needs_absolute` and calls `require_absolute`. One that compares
+    candidates by what scores bring along has an attribute `compares`: `transcript` or `embedding`.
     """
 
     def __call__(self, *, sampling: Sampling, run_seed: int) -> Strategy:
