@@ -23,10 +23,13 @@ class BudgetUse:
     over: int
     """Requests that spent more than the budget."""
     requests: int
+    """Those that were searched, which the shares are of."""
+    expected: int
+    """All of them; in a run that was stopped some are not searched yet."""
 
 
 def budget_use(results: RunResults) -> BudgetUse | None:
-    """What the requests of a run spent of their budget; None where there was none.
+    """What the requests of a run spent of their budget; None where there was none, or nothing was searched yet.
 
     Raises:
         ConfigError: the budget is in something that the synthesizer did not count.
@@ -36,11 +39,15 @@ def budget_use(results: RunResults) -> BudgetUse | None:
     if not text:
         return None
     budget = parse_budget(text, 1)
-    shares = np.array([budget.share(cost) for cost in request_costs(results)])
+    spent = zip(results.requests, request_costs(results), strict=True)
+    shares = np.array([budget.share(cost) for request, cost in spent if request.chosen.is_made])
+    if not len(shares):
+        return None
     return BudgetUse(
         budget=text,
         median=float(np.median(shares)),
         largest=float(shares.max()),
         over=int((shares > 1.0).sum()),
         requests=len(shares),
+        expected=len(results.requests),
     )

@@ -35,11 +35,12 @@ def cost_table(summary: Summary) -> Table:
 
 
 def _budget_rows(use: BudgetUse) -> list[tuple[str, str, str]]:
+    unfinished = f" searched; {use.expected:,} expected" if use.requests < use.expected else ""
     return [
         ("Budget of a request", use.budget, ""),
         ("Spent of it by the median request", f"{100 * use.median:.0f} %", ""),
         ("Spent of it by the costliest", f"{100 * use.largest:.0f} %", ""),
-        ("Requests whose last step went over it", f"{use.over:,} of {use.requests:,}", ""),
+        ("Requests whose last step went over it", f"{use.over:,} of {use.requests:,}{unfinished}", ""),
     ]
 
 

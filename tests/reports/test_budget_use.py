@@ -41,3 +41,16 @@ def test_the_report_shows_the_budget_and_a_run_without_one_has_no_such_rows(tmp_
     assert limited.as_json()["cost"]["budget"]["over"] == use.over  # type: ignore[index]
     assert free.cost.budget is None
     assert not any("Budget" in row[0].text for row in cost_table(free).rows)
+
+
+def test_requests_that_were_not_searched_have_spent_nothing_of_no_share(tmp_path: Path) -> None:
+    run(replace(CONFIG, budget="95-tokens", limit=3), tmp_path / "begun")
+    run(replace(CONFIG, n=1), tmp_path / "all")
+    finished = budget_use(read_run(tmp_path / "begun"))
+    assert finished is not None
+    (tmp_path / "begun" / "requests.jsonl").write_bytes((tmp_path / "all" / "requests.jsonl").read_bytes())
+    begun = read_run(tmp_path / "begun")
+    assert budget_use(begun) == replace(finished, expected=6)
+    rows = {row[0].text: row[1].text for row in cost_table(summarise(begun)).rows}
+    assert rows["Requests whose last step went over it"] == f"{finished.over} of 3 searched; 6 expected"
+    assert budget_use(replace(begun, requests=begun.requests[3:])) is None
