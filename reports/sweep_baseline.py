@@ -21,13 +21,14 @@ def baseline_of(cell: Cell, cells: Sequence[Cell]) -> Cell | None:
     None for a best-of-N, and where there is none.
     """
     config = cell.config
-    if _is_best_of_n(config):
+    if is_best_of_n(config):
         return None
-    fitting = [other for other in cells if _is_best_of_n(other.config) and _spends_like(other.config, config)]
+    fitting = [other for other in cells if is_best_of_n(other.config) and _spends_like(other.config, config)]
     return max(fitting, key=lambda other: _preference(other.config, config), default=None)
 
 
-def _is_best_of_n(config: RunConfig) -> bool:
+def is_best_of_n(config: RunConfig) -> bool:
+    """Whether the cell is what others are compared with."""
     return parse_spec(config.strategy).name == "best-of-n"
 
 

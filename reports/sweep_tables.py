@@ -10,6 +10,7 @@ from reports.results import JudgedMetric
 from reports.statistics import Estimate
 from reports.summary import FEWEST_CLUSTERS
 from reports.sweep import SETTLED, CellCost, CellMetric, CellSummary, SweepSummary
+from reports.sweep_baseline import is_best_of_n
 from reports.tables import HELD_OUT, SELECTED_ON, Cell, Column, Table, escape_markdown, to_markdown
 from tts_eval.types import Metric
 
@@ -224,4 +225,7 @@ def _notes(summary: SweepSummary) -> list[str]:
     above = [cell for cell in summary.cells if cell.failures]
     if above:
         notes.append(f"Failed for some seed: {', '.join(cell.row for cell in above)}.")
+    alone = [cell.row for cell in summary.cells if cell.cost and not cell.baseline and not is_best_of_n(cell.config)]
+    if alone:
+        notes.append(f"No best-of-n of the same sampling and budget (without a budget: n) for: {', '.join(alone)}.")
     return [*notes, *lacking_lines(summary)]

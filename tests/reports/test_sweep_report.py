@@ -172,6 +172,13 @@ def test_a_baseline_has_the_same_sampling_and_without_a_budget_the_same_n():
     }  # fmt: skip
 
 
+def test_cells_that_nothing_is_there_to_compare_with_are_named(summary):
+    assert not any("No best-of-n" in note for note in sweep_table(summary).notes)
+    cells = [replace(cell, baseline="") for cell in summary.cells]
+    (note,) = [note for note in sweep_table(replace(summary, cells=cells)).notes if "No best-of-n" in note]
+    assert note.endswith("for: beam-40-tokens, then-80-tokens.")
+
+
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(
     ("pools", "expected"),
