@@ -87,8 +87,13 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
+WIDE = 20.0
+"""A logarithmic axis that spans more than this factor is read by its decades."""
+
+
 def plain_ticks(low: float, high: float) -> dict[float, str]:
-    """1, 2 and 5 times powers of ten around a positive range, with labels that need no exponents."""
-    steps = [digit * 10.0**power for power in range(-3, 15) for digit in (1, 2, 5)]
+    """Round numbers around a positive range, with labels that need no exponents: a few even where it spans little."""
+    digits = (1, 2, 5) if high > WIDE * low else (1, 1.5, 2, 3, 5, 7)
+    steps = [digit * 10.0**power for power in range(-3, 15) for digit in digits]
     found = [step for step in steps if low / 2.5 <= step <= high * 2.5]
     return {step: f"{step:g}" if step < 1000 else f"{step:,.0f}" for step in found}

@@ -184,3 +184,6 @@ def test_a_figure_is_written_with_its_data(tmp_path: Path) -> None:
 def test_undefined_cells_are_empty_and_ticks_are_plain() -> None:
     assert csv_text(["a", "b"], [[None, 0.0]]) == "a,b\n,0.0\n"
     assert plain_ticks(0.3, 3000.0)[2000.0] == "2,000" and plain_ticks(0.3, 3.0)[0.5] == "0.5"
+    assert [label for tick, label in plain_ticks(360.0, 1493.0).items() if 290 < tick < 1870] == [
+        "300", "500", "700", "1,000", "1,500",
+    ]  # fmt: skip
