@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.download import Download
+from benchmarks.librispeech import TASKS
 from tts_eval.errors import ConfigError
 from tts_eval.registry import parse_spec
 
@@ -118,15 +119,13 @@ def source_of(spec: str) -> Source:
         )
     source = SOURCES[name]
     words = [word.strip() for word in argument.split(",")]
-    subset = next((word for word in words if word in _ARCHIVES), None)
+    subset = next((word for word in words if word and word not in TASKS), None)
     if name != "librispeech" or subset is None:
         return source
-    return Source(
-        title=source.title,
-        home=source.home,
-        size=f"{subset} {_ARCHIVES[subset][0] / 1e6:.0f} MB",
-        licence=source.licence,
-        how=source.how,
-        official_judges=source.official_judges,
-        downloads=(_librispeech(subset),),
-    )
+    if subset not in _ARCHIVES:
+        how = (
+            f"DIR gets {subset}/. Its archive is not known here: fetch it from that page (Mini LibriSpeech: "
+            "https://www.openslr.org/31) and unpack it."
+        )
+        return replace(source, size="as that page says", how=how, downloads=())
+    return replace(source, size=f"{subset} {_ARCHIVES[subset][0] / 1e6:.0f} MB", downloads=(_librispeech(subset),))

@@ -65,5 +65,7 @@ def _system(run: RunResults) -> tuple[str, object]:
 
 
 def not_there(run: RunResults) -> tuple[str, ...]:
-    """Ids of requests that the run was not asked, or has not come to yet. What it failed at is there, as worst."""
-    return tuple(request.id for request in run.requests if not request.chosen.is_made)
+    """Ids of requests that the run was not asked, or is not through with. What it failed at is there, as worst."""
+    return tuple(
+        request.id for request in run.requests if not all(candidate.is_made for candidate in request.candidates)
+    )

@@ -251,6 +251,8 @@ def test_every_suite_with_data_has_a_card():
     assert source_of("librispeech:continuation,dev-other").downloads[0].url.endswith("/dev-other.tar.gz")
     assert source_of("librispeech:continuation, dev-clean").downloads[0].target == "dev-clean"
     assert source_of("librispeech").downloads[0].target == "test-clean"
+    other = source_of("librispeech:cross-sentence,train-clean-100")
+    assert not other.downloads and "DIR gets train-clean-100/" in other.how
     assert not source_of("esd:en").downloads
     for source in sources.SOURCES.values():
         assert source.licence and source.home.startswith("https://")

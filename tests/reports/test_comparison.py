@@ -148,6 +148,23 @@ def test_requests_that_only_one_run_has_count_as_failures_of_the_other(pair: tup
     assert turned.pairings[0].differences[1].estimate.value == pytest.approx(-similarity.estimate.value)  # type: ignore[operator]
 
 
+def test_a_pool_of_which_only_the_beginning_was_made_leaves_no_verdict(pair: tuple[RunResults, RunResults]) -> None:
+    """The choice among four is compared with a choice among fewer until the run is finished."""
+    worse = worsened(pair[0], "half", 0.05)
+    later = max(worse.requests[0].candidates, key=lambda candidate: candidate.rank)
+    waits = Failure(FailureKind.NOT_MADE, "Not generated yet.")
+    candidates = tuple(
+        replace(candidate, failure=waits, finish=FinishReason.FAILED, audio=None, scores={})
+        if candidate is later
+        else candidate
+        for candidate in worse.requests[0].candidates
+    )
+    whole, half = (compare([pair[0], run]) for run in (worse, with_request(worse, 0, candidates=candidates)))
+    assert [one.pairings[0].differences[1].not_there for one in (whole, half)] == [0, 1]
+    assert verdict(whole.pairings[0].differences[1]).text == "B worse"
+    assert verdict(half.pairings[0].differences[1]).text == "incomplete"
+
+
 def test_a_file_that_a_scored_folder_lacks_is_a_failure_with_a_verdict(pair: tuple[RunResults, RunResults]) -> None:
     lacking = worsened(pair[0], "folder", 0.05)
     gone = Failure(FailureKind.MISSING, "No sentence-000.wav.")
