@@ -175,9 +175,15 @@ def test_nothing_to_judge_does_not_wake_the_model():
 
 
 def test_the_time_of_a_batch_is_shared_by_the_clips_that_were_judged(monkeypatch):
-    ticks = iter([10.0, 13.0])
-    monkeypatch.setattr("verifiers.judging.time.perf_counter", lambda: next(ticks))
-    scores = LengthVerifier(refuse={"b"}).score([item("a", speech(1)), item("gone", None), item("b", speech(1))])
+    clock = [10.0]
+    monkeypatch.setattr("verifiers.judging.time.perf_counter", lambda: clock[0])
+
+    class Slow(LengthVerifier):
+        def model(self, items):
+            clock[0] += 3.0
+            return super().model(items)
+
+    scores = Slow(refuse={"b"}).score([item("a", speech(1)), item("gone", None), item("b", speech(1))])
     assert [score.seconds for score in scores] == [1.5, 0.0, 1.5]
 
 

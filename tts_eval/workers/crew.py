@@ -3,8 +3,9 @@
     submit -> waiting -> at a worker, two at a time so that none is idle -> Outcome
 
 `wait` hands out what is finished, in finishing order. A worker that dies or takes longer than its group's timeout
-is replaced, and its batch goes the way of `Task.after_death`; the batch behind it has done no harm and just
-moves on. Workers are started when there is more to do than the others can take, up to what was planned.
+is replaced, and its batch goes the way of `Task.after_death`; the batch behind it just moves on. Now and then that is
+unjust, as an answer is lost when the next batch ends the process at once: so whatever a worker has died with gets the
+next one for itself. Workers are started when there is more to do than the others can take, up to what was planned.
 """
 
 from __future__ import annotations
@@ -199,15 +200,16 @@ class Group:
 
     def _take_waiting(self, member: _Member, kept: int) -> Task | None:
         """The first task that a worker may have; None when no more than `kept` wait, which are for others."""
-        if len(self.waiting) <= kept:
+        if len(self.waiting) <= kept or any(task.tries for task, _ in member.tasks):
             return None
-        if not self.share.together:
-            return self.waiting.popleft()
-        manned = {other.team for other in self._members if not other.setting_up}
-        open_to_all = {None, member.team} | (self._teams.broken - manned)
-        task = next((task for task in self.waiting if task.team in open_to_all), None)
-        if task is not None:
-            self.waiting.remove(task)
+        task: Task | None = self.waiting[0]
+        if self.share.together:
+            manned = {other.team for other in self._members if not other.setting_up}
+            open_to_all = {None, member.team} | (self._teams.broken - manned)
+            task = next((task for task in self.waiting if task.team in open_to_all), None)
+        if task is None or (task.tries and member.tasks):
+            return None
+        self.waiting.remove(task)
         return task
 
     def _vacant_teams(self, *, asked_for: bool) -> list[int]:

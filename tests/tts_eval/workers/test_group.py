@@ -57,6 +57,31 @@ def test_who_is_ready_finds_a_second_task_when_there_are_more(group: Group):
     assert tasks_of(group) == [["a", "b"], ["c"]]
 
 
+def test_what_a_worker_has_died_with_has_the_next_one_for_itself(group: Group):
+    """Else an item whose answer got lost as its successor ended the process would be blamed again and again."""
+    group._start()
+    group._members[1].setting_up.clear()
+    for name, tries in (("a", 0), ("suspect", 1), ("b", 0), ("c", 0)):
+        group.submit(Task(method=name, items=("item",), tries=tries))
+    group.tend()
+    assert tasks_of(group) == [["a", "b"], ["suspect"]]
+    group._members[1].tasks.clear()
+    group.tend()
+    assert tasks_of(group) == [["a", "b"], ["c"]]
+
+
+def test_a_suspect_waits_for_a_worker_that_has_nothing_to_do(group: Group):
+    group._start()
+    group._members[1].setting_up.clear()
+    for name, tries in (("a", 0), ("b", 0), ("suspect", 1), ("c", 0)):
+        group.submit(Task(method=name, items=("item",), tries=tries))
+    group.tend()
+    assert tasks_of(group) == [["a"], ["b"]]
+    group._members[0].tasks.clear()
+    group.tend()
+    assert tasks_of(group) == [["suspect"], ["b", "c"]]
+
+
 @pytest.fixture
 def teams() -> Group:
     """Two workers of two teams, both ready, of a group whose workers listen to those who speak beside them."""
