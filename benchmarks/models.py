@@ -42,18 +42,20 @@ class Models:
         """The suite of a config; see `load_suite` and `without_missing`.
 
         Raises:
-            DataError: the synthesizer would speak without prompts or recordings that the suite names.
+            DataError: the synthesizer would speak without prompts or recordings that the suite names, or a folder of
+                audio has none of what is to be judged.
         """
         synth = parse_spec(config.synth)
-        wavs = synth.argument if config.official_skip else None
-        speaks = synth.name != "wavs"  # what was said elsewhere may be judged where the prompts are not
-        key = (config.suite, config.data_dir, config.limit, config.sample, wavs, speaks)
+        # What was said elsewhere may be judged where the prompts are not; but there must be something.
+        wavs = Path(synth.argument).expanduser() if synth.name == "wavs" else None
+        key = (config.suite, config.data_dir, config.limit, config.sample, config.official_skip, wavs)
         if key not in self._suites:
             folder = Path(config.data_dir) if config.data_dir else None
             suite = load_suite(config.suite, data_dir=folder, limit=config.limit, sample=config.sample)
-            if speaks:
+            if wavs is None:
                 raise_problems(f"Suite '{config.suite}' names audio that is not there", missing_audio(suite.requests))
-            self._suites[key] = suite if wavs is None else without_missing(suite, Path(wavs))
+            found = without_missing(suite, wavs) if wavs and wavs.is_dir() else suite
+            self._suites[key] = found if config.official_skip else suite
         return self._suites[key]
 
     def synthesizer(self, spec: str) -> Synthesizer:

@@ -23,7 +23,12 @@ def without_missing(suite: Suite, folder: Path) -> Suite:
     kept = tuple(request for request in suite.requests if find_audio(folder, request.id) is not None)
     if not kept:
         example = suite.requests[0].id
-        raise DataError(f"{folder} has no audio for any of {len(suite.requests)} requests; expected {example}.wav ...")
+        below = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        deeper = next((path for path in below if any(find_audio(path, r.id) is not None for r in suite.requests)), None)
+        hint = f" {deeper} has some: give that." if deeper else ""
+        raise DataError(
+            f"{folder} has no audio for any of {len(suite.requests)} requests; expected {example}.wav ...{hint}"
+        )
     left_out = len(suite.requests) - len(kept)
     note = f"official skip: {left_out} of {len(suite.requests)} requests without audio left out"
     return replace(suite, requests=kept, subset=", ".join(filter(None, [suite.subset, note])))

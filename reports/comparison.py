@@ -270,6 +270,8 @@ def _changes(
     before, after = numbers.values(first, metric), numbers.values(side, metric)
     with np.errstate(invalid="ignore"):
         size = np.nan_to_num(np.abs(after - before))
+    lacking = {name for run in (*first.runs, *side.runs) for name in not_there(run)}
+    size[[request.id in lacking for request in requests]] = 0.0  # nobody made it worse
     rows = [int(row) for row in np.argsort(-size, kind="stable")[:CHANGED] if size[row] > 0]
     return tuple(
         Change(row=row, request=requests[row], before=float(before[row]), after=float(after[row])) for row in rows

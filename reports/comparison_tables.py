@@ -109,11 +109,20 @@ def headline(comparison: Comparison) -> str:
     """The result as one sentence per comparison, by the first metric that no choice was made with."""
     expected = len(comparison.aligned.runs[0].requests)
     lacking = [
-        f"{run.name} has no number for {len(ids)} of {expected} requests, which count as worst{_not_made(run)}."
+        f"{run.name} has no number{_by(comparison, run)} for {len(ids)} of {expected} requests, which count as worst"
+        f"{_not_made(run)}."
         for run in comparison.aligned.runs
         if (ids := comparison.unscored[run.name])
     ]
     return " ".join([*lacking, *(_sentence(pairing, comparison) for pairing in comparison.pairings)])
+
+
+def _by(comparison: Comparison, run: RunResults) -> str:
+    """Which judges gave the run's choice no number somewhere, unless all did so."""
+    place = comparison.aligned.runs.index(run)
+    judged = [metric.judged[place] for metric in comparison.aligned.metrics]
+    lacking = {one.verifier_key: None for one in judged if not all(r.chosen.is_scored(one) for r in run.requests)}
+    return "" if len(lacking) == len({one.verifier_key for one in judged}) else f" by {' or '.join(lacking)}"
 
 
 def _not_made(run: RunResults) -> str:

@@ -161,8 +161,22 @@ def test_a_pool_of_which_only_the_beginning_was_made_leaves_no_verdict(pair: tup
     )
     whole, half = (compare([pair[0], run]) for run in (worse, with_request(worse, 0, candidates=candidates)))
     assert [one.pairings[0].differences[1].not_there for one in (whole, half)] == [0, 1]
+    changed = compare([pair[0], replace(pair[1], requests=pair[1].requests[2:])]).pairings[0].changes
+    absent = {request.id for request in pair[1].requests[:2]}
+    assert changed and not absent & {change.request.id for change in changed}
     assert verdict(whole.pairings[0].differences[1]).text == "B worse"
     assert verdict(half.pairings[0].differences[1]).text == "incomplete"
+
+
+def test_the_judge_without_numbers_is_named_where_others_have_theirs(pair: tuple[RunResults, RunResults]) -> None:
+    one, two = (replace(run, requests=run.requests[:-1]) for run in pair)  # the last one nobody could judge
+    first = one.requests[0]
+    deaf = replace(first.chosen.scores["speaker:ge2e"], value=None, values={}, failure=Failure(FailureKind.SHORT, "x"))
+    candidates = tuple(
+        replace(candidate, scores={**candidate.scores, "speaker:ge2e": deaf}) for candidate in first.candidates
+    )
+    said = headline(compare([with_request(one, 0, candidates=candidates), two]))
+    assert said.startswith("one has no number by speaker:ge2e for 1 of 23 requests, which count as worst. two against")
 
 
 def test_a_file_that_a_scored_folder_lacks_is_a_failure_with_a_verdict(pair: tuple[RunResults, RunResults]) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from benchmarks.prepare import check, fetch_missing
 from benchmarks.sources import Source, source_of
@@ -34,7 +34,7 @@ def prepare_command(
         with show() as bars:
             fetch_missing(source, data_dir, bars)
     findings = check(suite, source, data_dir)
-    table = Table("", "check", "finding")
+    table = Table("", Column("check", overflow="fold"), Column("finding", overflow="fold"))
     for finding in findings:
         table.add_row("ok" if finding.is_right else "WRONG", escape(finding.what), escape(finding.found))
     Console().print(table)

@@ -112,6 +112,7 @@ def finish(
         raise typer.Exit(130) from error
     # With --json the tables go to standard error, so that standard output ends with the object.
     console = Console(stderr=as_json)
+    console.print(f"{summary.suite}; {summary.synthesizer}", markup=False, highlight=False, soft_wrap=True)
     for table in (coverage_table(summary), metrics_table(summary), groups_overview(summary)):
         if table is not None:
             console.print(to_rich(table))
