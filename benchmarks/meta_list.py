@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from benchmarks.layout import inside, lines_of, raise_problems
+from benchmarks.layout import decode, inside, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.audio import AUDIO_SUFFIXES
 from tts_eval.errors import ConfigError, DataError
@@ -58,9 +58,9 @@ def read_meta_list(path: Path, problems: list[str], language: str = "") -> tuple
         DataError: the file cannot be read at all.
     """
     try:
-        lines = lines_of(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as a list of requests: {error}. Expected a file in UTF-8.") from error
+        lines = lines_of(decode(path.read_bytes()))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read as a list of requests: {error}. Expected a text file.") from error
     requests: dict[str, Request] = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():

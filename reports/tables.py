@@ -90,7 +90,7 @@ def metrics_table(summary: Summary) -> Table:
     columns = (
         Column("Metric"), Column("Protocol, judge", essential=False), Column("Role"),
         *_number_columns(summary),
-        *([Column("Truth", numeric=True, essential_detail=False)] if is_recorded else []),
+        *([Column("Truth", numeric=True, essential=False)] if is_recorded else []),
         Column("Over 50 %", numeric=True, essential=False),
         Column("Scored", numeric=True),
     )  # fmt: skip

@@ -170,11 +170,11 @@ def test_an_empty_list_and_no_list(tmp_path: Path):
         load_suite(f"list:{tmp_path / 'nowhere.lst'}")
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "gb18030"])
-def test_a_list_in_another_encoding_is_named(tmp_path: Path, encoding):
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_a_list_is_read_in_whatever_encoding_it_came(tmp_path: Path, encoding):
     (tmp_path / "meta.lst").write_text("a|你好|p.wav|今天天气很好", encoding=encoding)
-    with pytest.raises(DataError, match=r"meta\.lst cannot be read as a list of requests.*Expected a file in UTF-8"):
-        load_suite("list", data_dir=tmp_path)
+    (request,) = load_suite("list", data_dir=tmp_path).requests
+    assert (request.id, request.text, request.language) == ("a", "今天天气很好", "zh")
 
 
 def test_the_official_list_is_read(data: Path):
