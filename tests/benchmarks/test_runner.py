@@ -180,13 +180,14 @@ def test_another_mode_of_the_same_weights_is_the_same_judge():
 def test_mended_files_are_seen_by_the_next_run(tmp_path: Path, tone: Clip):
     wavs, out = tmp_path / "wavs", tmp_path / "run"
     wavs.mkdir()
-    config = RunConfig(synth=f"wavs:{wavs}", n=1, verifier="fake", judge=("fake",), limit=1)
+    config = RunConfig(synth=f"wavs:{wavs}", n=1, verifier="fake", judge=("fake",), limit=2)
+    write_audio(wavs / "plain-2.wav", tone)
     run(config, out)
-    assert frame(out)["failure"].tolist() == ["missing"]
+    assert frame(out)["failure"].tolist() == ["missing", ""]
     write_audio(wavs / "plain-1.wav", tone)
     run(config, out)
     before = frame(out)
-    assert before["failure"].tolist() == [""]
+    assert before["failure"].tolist() == ["", ""]
     write_audio(wavs / "plain-1.wav", Clip(tone.samples[::2], tone.rate))
     run(config, out)
     assert frame(out)["fake#stray"].tolist() != before["fake#stray"].tolist()
