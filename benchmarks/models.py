@@ -9,7 +9,7 @@ from typing import Self
 
 from benchmarks.lacking import Lacking
 from benchmarks.layout import missing_audio, raise_problems
-from benchmarks.official_skip import without_missing
+from benchmarks.scored_folder import require_some, without_missing
 from benchmarks.suite import Suite, load_suite
 from tts_eval.config import RunConfig
 from tts_eval.registry import parse_spec
@@ -46,7 +46,6 @@ class Models:
                 audio has none of what is to be judged.
         """
         synth = parse_spec(config.synth)
-        # What was said elsewhere may be judged where the prompts are not; but there must be something.
         wavs = Path(synth.argument).expanduser() if synth.name == "wavs" else None
         key = (config.suite, config.data_dir, config.limit, config.sample, config.official_skip, wavs)
         if key not in self._suites:
@@ -54,8 +53,10 @@ class Models:
             suite = load_suite(config.suite, data_dir=folder, limit=config.limit, sample=config.sample)
             if wavs is None:
                 raise_problems(f"Suite '{config.suite}' names audio that is not there", missing_audio(suite.requests))
-            found = without_missing(suite, wavs) if wavs and wavs.is_dir() else suite
-            self._suites[key] = found if config.official_skip else suite
+            elif wavs.is_dir():  # what was said elsewhere may be judged where the prompts are not
+                require_some(suite, wavs)
+                suite = without_missing(suite, wavs) if config.official_skip else suite
+            self._suites[key] = suite
         return self._suites[key]
 
     def synthesizer(self, spec: str) -> Synthesizer:

@@ -6,13 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas
 import pytest
-from results_factory import METRICS, make_results
-from test_report_html import Page
+from comparison_factory import HELD_OUT, SELECTING, SIMILARITY, run_of, with_request, worsened
 
-from reports.comparison import CHANGED, Comparison, compare
-from reports.comparison_page import FILES, as_json, render_html, render_markdown, write_comparison
+from reports.comparison import CHANGED, compare
+from reports.comparison_page import as_json, render_html, render_markdown
 from reports.comparison_tables import (
     coverage_table,
     difference_table,
@@ -28,36 +26,6 @@ from reports.results import RunResults
 from reports.sides import sides_of
 from reports.summary import summarise
 from tts_eval.errors import DataError
-from tts_eval.types import Failure, FailureKind, FinishReason
-
-HELD_OUT, SIMILARITY, SELECTING = METRICS
-
-
-def run_of(
-    name: str, *, config: dict[str, object] | None = None, folder: Path | None = None, **options: int
-) -> RunResults:
-    made = make_results(folder, **{"requests": 24, "speakers": 0, "n": 3, **options})  # type: ignore[arg-type]
-    return replace(made, name=name, run={"suite": "demo@1", "config": {"synth": name, **(config or {})}})
-
-
-def with_request(run: RunResults, row: int, **changes: object) -> RunResults:
-    requests = list(run.requests)
-    requests[row] = replace(requests[row], **changes)  # type: ignore[arg-type]
-    return replace(run, requests=tuple(requests))
-
-
-def worsened(run: RunResults, name: str, by: float) -> RunResults:
-    """The same run, every similarity lower."""
-    requests = []
-    for request in run.requests:
-        candidates = []
-        for candidate in request.candidates:
-            score = candidate.scores["speaker:ge2e"]
-            if score.value is not None:
-                score = replace(score, value=score.value - by, values={"similarity": score.value - by})
-            candidates.append(replace(candidate, scores={**candidate.scores, "speaker:ge2e": score}))
-        requests.append(replace(request, candidates=tuple(candidates)))
-    return replace(run, name=name, requests=tuple(requests), run={"suite": "demo@1", "config": {"synth": name}})
 
 
 @pytest.fixture(scope="module")
@@ -125,74 +93,6 @@ def test_seed_draws_and_method_are_used(pair: tuple[RunResults, RunResults]) -> 
     base = first()
     assert base == first()
     assert len({first(**options) for options in ({}, {"seed": 1}, {"draws": 500}, {"method": "bca"})}) == 4
-
-
-def test_requests_that_only_one_run_has_count_as_failures_of_the_other(pair: tuple[RunResults, RunResults]) -> None:
-    short = replace(pair[1], requests=pair[1].requests[2:])
-    comparison = compare([pair[0], short])
-    assert comparison.aligned.missing == {"two": ("sentence-000", "sentence-001")}
-    wer, similarity, _ = comparison.pairings[0].differences
-    assert similarity.estimate.n_expected == 24 and similarity.estimate.n == 21
-    kept = [request.chosen.value(SIMILARITY) for request in short.requests]
-    assert similarity.after == pytest.approx(sum(kept) / 24)
-    assert wer.after is not None and wer.before is not None
-    assert comparison.unscored == {"one": ("sentence-023",), "two": ("sentence-000", "sentence-001", "sentence-023")}
-    text = " ".join(cell.text for row in coverage_table(comparison).rows for cell in row)
-    assert "sentence-000, sentence-001" in text
-    assert headline(comparison).startswith("one has no number for 1 of 24 requests, which count as worst. two has")
-    assert "3 of 24 requests, which count as worst (2 were not made: is the run finished?)." in headline(comparison)
-    assert verdict(similarity).text == "incomplete" and similarity.is_settled is None
-    assert "no verdict while 2 of 24 are not made" in headline(comparison)
-    turned = compare([short, pair[0]])
-    assert turned.aligned.missing == {"two": ("sentence-000", "sentence-001")}
-    assert turned.pairings[0].differences[1].estimate.value == pytest.approx(-similarity.estimate.value)  # type: ignore[operator]
-
-
-def test_a_pool_of_which_only_the_beginning_was_made_leaves_no_verdict(pair: tuple[RunResults, RunResults]) -> None:
-    """The choice among four is compared with a choice among fewer until the run is finished."""
-    worse = worsened(pair[0], "half", 0.05)
-    later = max(worse.requests[0].candidates, key=lambda candidate: candidate.rank)
-    waits = Failure(FailureKind.NOT_MADE, "Not generated yet.")
-    candidates = tuple(
-        replace(candidate, failure=waits, finish=FinishReason.FAILED, audio=None, scores={})
-        if candidate is later
-        else candidate
-        for candidate in worse.requests[0].candidates
-    )
-    whole, half = (compare([pair[0], run]) for run in (worse, with_request(worse, 0, candidates=candidates)))
-    assert [one.pairings[0].differences[1].not_there for one in (whole, half)] == [0, 1]
-    changed = compare([pair[0], replace(pair[1], requests=pair[1].requests[2:])]).pairings[0].changes
-    absent = {request.id for request in pair[1].requests[:2]}
-    assert changed and not absent & {change.request.id for change in changed}
-    assert verdict(whole.pairings[0].differences[1]).text == "B worse"
-    assert verdict(half.pairings[0].differences[1]).text == "incomplete"
-
-
-def test_the_judge_without_numbers_is_named_where_others_have_theirs(pair: tuple[RunResults, RunResults]) -> None:
-    one, two = (replace(run, requests=run.requests[:-1]) for run in pair)  # the last one nobody could judge
-    first = one.requests[0]
-    deaf = replace(first.chosen.scores["speaker:ge2e"], value=None, values={}, failure=Failure(FailureKind.SHORT, "x"))
-    candidates = tuple(
-        replace(candidate, scores={**candidate.scores, "speaker:ge2e": deaf}) for candidate in first.candidates
-    )
-    said = headline(compare([with_request(one, 0, candidates=candidates), two]))
-    assert said.startswith("one has no number by speaker:ge2e for 1 of 23 requests, which count as worst. two against")
-
-
-def test_a_file_that_a_scored_folder_lacks_is_a_failure_with_a_verdict(pair: tuple[RunResults, RunResults]) -> None:
-    lacking = worsened(pair[0], "folder", 0.05)
-    gone = Failure(FailureKind.MISSING, "No sentence-000.wav.")
-    first = tuple(
-        replace(candidate, failure=gone, finish=FinishReason.FAILED, audio=None, scores={})
-        for candidate in lacking.requests[0].candidates
-    )
-    comparison = compare([pair[0], with_request(lacking, 0, candidates=first)])
-    _, similarity, _ = comparison.pairings[0].differences
-    assert similarity.not_there == 0 and verdict(similarity).text == "B worse"
-    kept = [request.chosen.value(SIMILARITY) for request in lacking.requests[1:]]
-    assert similarity.after == pytest.approx(sum(kept) / 24)
-    assert "folder has no number for 2 of 24 requests, which count as worst. " in headline(comparison)
-    assert "finished?" not in headline(comparison)
 
 
 def test_order_of_requests_does_not_matter(pair: tuple[RunResults, RunResults]) -> None:
@@ -384,67 +284,6 @@ def test_settings_in_which_runs_differ_are_shown_and_no_others() -> None:
 @pytest.mark.parametrize(("p", "text"), [(None, "n/a"), (0.0004, "< 0.001"), (0.0312, "0.031"), (1.0, "1.000")])
 def test_p_values_as_text(p: float | None, text: str) -> None:
     assert p_text(p) == text
-
-
-def written(tmp_path: Path, **options: str) -> tuple[Comparison, dict[str, object]]:
-    runs = [run_of(name, seed=seed, folder=tmp_path / name) for name, seed in (("a", 1), ("<b>", 2))]
-    comparison = compare(runs, draws=200)
-    folders = {run.name: tmp_path / run.name for run in runs}
-    return comparison, write_comparison(comparison, folders, tmp_path / "out", **options)  # type: ignore[arg-type]
-
-
-def test_page_is_well_formed_escaped_and_plays_both_clips(tmp_path: Path) -> None:
-    comparison, _ = written(tmp_path)
-    text = (tmp_path / "out/compare.html").read_text()
-    page = Page(text)
-    assert "<b>" not in text
-    assert not page.all("link") and not page.all("img")
-    articles = page.all("article")
-    assert len(articles) == len(comparison.pairings[0].changes)
-    players = [found for found, _ in page.all("audio")]
-    with_audio = sum(
-        run.requests[change.row].chosen.audio is not None
-        for change in comparison.pairings[0].changes
-        for run in comparison.aligned.runs
-    )
-    assert len(players) == with_audio > 10
-    assert all(str(found["src"]).startswith("data:audio/") for found in players)
-    policy = str(page.all("meta", **{"http-equiv": "Content-Security-Policy"})[0][0]["content"])
-    assert "default-src 'none'" in policy and "script-src 'sha256-" in policy
-
-
-def test_audio_can_be_left_out(tmp_path: Path) -> None:
-    written(tmp_path, audio="none")
-    assert "data:audio" not in (tmp_path / "out/compare.html").read_text()
-
-
-def test_every_file_is_written_and_again_with_the_same_bytes(tmp_path: Path) -> None:
-    written(tmp_path)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    assert set(before) == {*FILES, *(f"differences.{suffix}" for suffix in ("csv", "pdf", "png", "svg"))}
-    written(tmp_path)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    markdown = before["compare.md"].decode()
-    assert "| wer" in markdown and "a/audio/" in markdown and "&lt;b&gt;" in markdown
-
-
-def test_json_and_parquet_hold_what_was_found(tmp_path: Path) -> None:
-    comparison, record = written(tmp_path)
-    assert json.loads((tmp_path / "out/compare.json").read_text()) == record
-    (one,) = record["comparisons"]  # type: ignore[misc]
-    assert (one["run"], one["against"]) == ("<b>", "a")
-    entry = one["metrics"][HELD_OUT.key]
-    difference = comparison.pairings[0].differences[0]
-    assert (entry["difference"], entry["p"], entry["p_holm"]) == (
-        difference.estimate.value, difference.p, difference.p_corrected,
-    )  # fmt: skip
-    assert entry["selected_in"] == [] and one["metrics"][SELECTING.key]["selected_in"] == ["a", "<b>"]
-    assert Path(one["most_changed"][0]["audio_before"][0]).is_file()
-    frame = pandas.read_parquet(tmp_path / "out/compare.parquet")
-    assert len(frame) == 2 * 24 * 3
-    similarity = frame[frame.metric == SIMILARITY.key].set_index(["run", "request_id"]).value
-    assert similarity[("a", "sentence-000")] == comparison.aligned.runs[0].requests[0].chosen.value(SIMILARITY)
-    assert np.isnan(similarity[("a", "sentence-023")])  # silent: no number, never a made-up one
 
 
 def test_tables_say_how_they_were_made(pair: tuple[RunResults, RunResults]) -> None:

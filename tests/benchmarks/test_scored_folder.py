@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.models import Models
-from benchmarks.official_skip import without_missing
+from benchmarks.scored_folder import require_some, without_missing
 from benchmarks.suite import load_suite
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, DataError
@@ -20,7 +20,7 @@ def test_only_requests_with_audio_are_left_and_it_says_so(tmp_path: Path):
 
 def test_a_folder_without_any_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match=r"no audio for any of 48 requests; expected plain-1\.wav"):
-        without_missing(load_suite("mini"), tmp_path)
+        require_some(load_suite("mini"), tmp_path)
 
 
 @pytest.mark.parametrize("official_skip", [False, True])
