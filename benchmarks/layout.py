@@ -99,15 +99,22 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def missing_audio(requests: Sequence[Request]) -> list[str]:
-    """One problem for each prompt and ground truth that is a path without a file."""
+def unusable_audio(requests: Sequence[Request]) -> list[str]:
+    """One problem for each prompt and ground truth that is a path without a file, without audio or without samples."""
     problems = []
     for request in requests:
         prompt = request.prompt.audio if request.prompt else None
         for name, audio in (("prompt", prompt), ("ground truth", request.ground_truth)):
             path = audio.path if isinstance(audio, Excerpt) else audio
-            if isinstance(path, Path) and not is_file(path):
+            if not isinstance(path, Path):
+                continue
+            if not is_file(path):
                 problems.append(f"'{request.id}': no {name} at {path}")
+                continue
+            unreadable: list[str] = []
+            if audio_seconds(path, unreadable) == 0:
+                unreadable.append(f"{path} holds no audio")
+            problems += [f"'{request.id}': its {name} {problem}" for problem in unreadable]
     return problems
 
 

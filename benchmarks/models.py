@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from benchmarks.lacking import Lacking
-from benchmarks.layout import missing_audio, raise_problems
+from benchmarks.layout import raise_problems, unusable_audio
 from benchmarks.scored_folder import require_some, without_missing
 from benchmarks.suite import Suite, load_suite
 from tts_eval.config import RunConfig
@@ -52,7 +52,9 @@ class Models:
             folder = Path(config.data_dir) if config.data_dir else None
             suite = load_suite(config.suite, data_dir=folder, limit=config.limit, sample=config.sample)
             if wavs is None:
-                raise_problems(f"Suite '{config.suite}' names audio that is not there", missing_audio(suite.requests))
+                raise_problems(
+                    f"Suite '{config.suite}' names audio that cannot be used", unusable_audio(suite.requests)
+                )
             elif wavs.is_dir():  # what was said elsewhere may be judged where the prompts are not
                 require_some(suite, wavs)
                 suite = without_missing(suite, wavs) if config.official_skip else suite

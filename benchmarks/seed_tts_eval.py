@@ -18,10 +18,10 @@ from typing import NamedTuple
 from benchmarks.layout import (
     data_root,
     is_file,
-    missing_audio,
     raise_problems,
     require_data_dir,
     suite_name,
+    unusable_audio,
     wrong_language,
 )
 from benchmarks.meta_list import read_meta_list
@@ -60,7 +60,7 @@ def load_seed_tts_eval(*, argument: str, data_dir: Path | None) -> Suite:
     path = data_root(folder, [part.path], f"Seed-TTS-Eval's {part.path}") / part.path
     problems: list[str] = []
     requests = tuple(_with_recording(request, path) for request in read_meta_list(path, problems, part.language))
-    problems += [f"{problem}; unpack the archive again" for problem in missing_audio(requests)]
+    problems += [f"{problem}; unpack the archive again" for problem in unusable_audio(requests)]
     problems += wrong_language(requests, part.language, f"The parts are {', '.join(PARTS)}.")
     raise_problems(f"{path} is not as Seed-TTS-Eval has it", problems)
     return Suite(

@@ -42,6 +42,16 @@ def test_compare_prints_writes_and_ends_with_one_json_object(runs: Path, tmp_pat
     assert "HELD OUT" in result.stderr
 
 
+def test_a_judge_that_not_all_runs_have_is_named_and_each_note_is_said_once(runs: Path, tmp_path: Path) -> None:
+    flags = (*FAKE, "--limit", 8, "--n", 4)
+    for name, judges in (("one", ["--judge", "fake:2"]), ("two", ["--judge", "fake:2", "--judge", "fake:3"])):
+        assert cli("run", *flags, *judges, "--seed", len(judges), "--out", tmp_path / name).returncode == 0
+    result = cli("compare", tmp_path / "one", tmp_path / "two", runs / "a", "--out", tmp_path / "out")
+    said = " ".join(result.stdout.split())
+    assert "Not in every run, hence left out: two: fake:3#stray." in said
+    assert said.count("Detectable: the least difference") == 1
+
+
 def test_without_a_folder_it_is_named_after_the_runs(runs: Path, tmp_path: Path) -> None:
     result = cli("compare", runs / "a", runs / "b", cwd=tmp_path)
     assert result.returncode == 0, result.stderr

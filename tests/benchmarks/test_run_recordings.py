@@ -25,12 +25,12 @@ CONFIG = RunConfig(synth="fake", n=4, verifier="fake", judge=("fake:2",), limit=
 
 @pytest.fixture
 def recorded(monkeypatch, tmp_path: Path) -> Suite:
-    """Three requests with a recording each; the last one cannot be read."""
+    """Three requests with a recording each; the last one breaks off behind its header."""
     tone = np.sin(np.arange(16_000, dtype=np.float32) / 20)
-    for number in range(2):
-        write_audio(tmp_path / f"truth-{number}.wav", Clip(tone / (2 + number), 16_000))
-    (tmp_path / "truth-2.wav").write_text("no audio")
-    requests = tuple(Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.wav") for i in range(3))
+    for number in range(3):
+        write_audio(tmp_path / f"truth-{number}.flac", Clip(tone / (2 + number), 16_000))
+    (tmp_path / "truth-2.flac").write_bytes((tmp_path / "truth-2.flac").read_bytes()[:200])
+    requests = tuple(Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.flac") for i in range(3))
     suite = Suite(name="recorded@1", requests=requests, judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
     return suite

@@ -88,6 +88,20 @@ def test_prompts_and_recordings_that_a_list_names_must_be_there_for_who_speaks(t
     assert summarise(read_run(tmp_path / "scored")).coverage.scored == 1
 
 
+def test_prompts_and_recordings_that_are_no_audio_are_refused_before_anything_is_said(tmp_path: Path, tone: Clip):
+    write_audio(tmp_path / "p.wav", tone)
+    write_audio(tmp_path / "silent.wav", Clip(tone.samples[:0], tone.rate))
+    (tmp_path / "note.wav").write_text("not here yet")
+    path = tmp_path / "meta.lst"
+    path.write_text("a|hello|p.wav|one two\nb|hello|silent.wav|one two\nc|hello|p.wav|one two|note.wav\n")
+    with pytest.raises(DataError) as caught:
+        run(replace(CONFIG, suite=f"list:{path}", n=1, limit=None), tmp_path / "run")
+    said = str(caught.value)
+    assert f"'b': its prompt {tmp_path / 'silent.wav'} holds no audio" in said
+    assert f"'c': its ground truth {tmp_path / 'note.wav'} cannot be read as audio" in said
+    assert "'a'" not in said and not (tmp_path / "run").exists()
+
+
 def test_a_judge_that_can_judge_nothing_is_not_added(tmp_path: Path, monkeypatch):
     suite = Suite(name="odd@1", requests=(Request(id="r", text="one two"),), judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)

@@ -1,18 +1,21 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.suite import load_suite
+from tts_eval.audio import Clip, write_audio
 from tts_eval.errors import ConfigError, DataError
 
 CHINESE = "今天天气很好"
+SOUND = Clip(np.zeros(1600, dtype=np.float32), 16_000)
 
 
 def make_set(root: Path, *rows: str, name: str = "en/meta.lst") -> Path:
     """A list, with the prompt p.wav beside it."""
     path = root / name
     (path.parent / "prompt-wavs").mkdir(parents=True, exist_ok=True)
-    (path.parent / "prompt-wavs" / "p.wav").touch()
+    write_audio(path.parent / "prompt-wavs" / "p.wav", SOUND)
     path.write_text("\n".join(rows), encoding="utf-8")
     return root
 
@@ -53,7 +56,7 @@ def test_ground_truth_is_the_fifth_column_or_the_wav_of_the_id(tmp_path: Path):
         "c|hello|prompt-wavs/p.wav|say more",
     )
     (root / "en/wavs").mkdir()
-    (root / "en/wavs/b.wav").touch()
+    write_audio(root / "en/wavs/b.wav", SOUND)
     truths = [request.ground_truth for request in load_suite("seed-tts-eval:en", data_dir=root).requests]
     assert truths == [root / "en/prompt-wavs/p.wav", root / "en/wavs/b.wav", None]
 

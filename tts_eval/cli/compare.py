@@ -75,10 +75,16 @@ def _print(comparison: Comparison, folders: dict[str, str], folder: Path, *, is_
     tables = [coverage_table(comparison), settings_table(comparison)]
     for pairing in comparison.pairings:
         tables += [difference_table(pairing, comparison), changes_table(pairing, comparison, folders)]
+    said: set[str] = set()
     for table in (*tables, seeds_table(comparison)):
-        if table is not None:
-            console.print(to_rich(table))
-            console.print()
+        if table is None:
+            continue
+        console.print(to_rich(table))
+        for note in table.notes:
+            if note not in said:  # those of the differences are the same for every pair
+                console.print(note, style="dim", markup=False, highlight=False)
+        said.update(table.notes)
+        console.print()
     console.print(headline(comparison), markup=False, highlight=False)
     console.print()
     for name in FILES:
