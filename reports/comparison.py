@@ -20,7 +20,7 @@ import numpy as np
 
 from reports.alignment import Aligned, CommonMetric, align
 from reports.best_at_k import best_at_k, oracle_ranks
-from reports.coverage import failure_classes
+from reports.coverage import failures_of
 from reports.detectable import ALPHA, detectable_difference
 from reports.interval_methods import Method
 from reports.multiple_comparisons import holm
@@ -136,7 +136,7 @@ class Comparison:
             run.name: tuple(
                 request.id
                 for request in run.requests
-                if failure_classes(request.chosen, [metric.judged[place] for metric in self.aligned.metrics])
+                if failures_of(request.chosen, [metric.judged[place] for metric in self.aligned.metrics])
             )
             for place, run in enumerate(self.aligned.runs)
         }

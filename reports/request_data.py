@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from reports.clips import failure_of, recognisers, scores_of, shown, transcripts_of
-from reports.coverage import failure_classes
+from reports.coverage import failures_of
 from reports.diversity import TRANSCRIPT
 from reports.results import CandidateResult, JudgedMetric, RequestResult, RunResults
 from reports.shelf import Shelf, Sound, Source
@@ -105,7 +105,7 @@ def _entry(
 ) -> list[Any]:
     """What is searched, filtered and sorted by."""
     heard = {score.details.get(TRANSCRIPT, "") for score in request.chosen.scores.values()}
-    classes = {name for candidate in request.candidates for name in failure_classes(candidate, metrics)}
+    classes = {name for candidate in request.candidates for name in failures_of(candidate, metrics)}
     cut = {FinishReason.LENGTH.value} if any(c.finish is FinishReason.LENGTH for c in request.candidates) else set()
     lost = loss(request, first) if first and len(request.candidates) > 1 else None
     return [

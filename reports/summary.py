@@ -145,6 +145,7 @@ class Summary:
             "suite": self.suite,
             "n_expected": self.coverage.requests,
             "n_scored": self.coverage.scored,
+            "failures": self.coverage.failures_json(),
             "n": self.n,
             "limits": list(self.limits),
             "metrics": {metric.judged.key: _metric_json(metric) for metric in self.metrics},

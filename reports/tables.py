@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 FEW_CLUSTERS = 20
 """Below this many clusters an interval that says 95 % holds the truth a point or two less often."""
+LONGEST_MESSAGE = 200
+"""Characters of a failure's message in a table."""
 HELD_OUT, SELECTED_ON = "HELD OUT", "selected on"
 
 
@@ -67,21 +69,30 @@ def coverage_table(summary: Summary) -> Table:
     """What the numbers rest on: scored of expected, failures by class."""
     coverage = summary.coverage
     rows = [
-        ("Scored by every judge", f"{coverage.scored} of {coverage.requests}",
+        (Cell("Scored by every judge"), f"{coverage.scored} of {coverage.requests}",
          f"{coverage.scored_candidates} of {coverage.candidates}"),
         *(
-            (f"Failure: {name}", str(coverage.chosen_failures.get(name, 0)), str(count))
+            (Cell(f"Failure: {name}", _short(coverage.examples[name])),
+             str(coverage.chosen_failures.get(name, 0)), str(count))
             for name, count in coverage.failures.items()
         ),
-        *((f"Ended by: {name}", "", str(count)) for name, count in coverage.finishes.items()),
-        *((f"Dropped by the cascade before {name}", "0", str(count)) for name, count in coverage.spared.items()),
+        *((Cell(f"Ended by: {name}"), "", str(count)) for name, count in coverage.finishes.items()),
+        *((Cell(f"Dropped by the cascade before {name}"), "0", str(count)) for name, count in coverage.spared.items()),
     ]  # fmt: skip
+    notes = ["A clip without a score stays in every mean with the metric's worst value."]
+    if any(coverage.examples.values()):
+        notes.append("Under a failure: what the first of its class says.")
     return Table(
         "Coverage",
         (Column("What"), Column("Chosen clips", numeric=True), Column("All candidates", numeric=True)),
-        tuple(tuple(Cell(text) for text in row) for row in rows),
-        ("A clip without a score stays in every mean with the metric's worst value.",),
+        tuple((what, Cell(chosen), Cell(made)) for what, chosen, made in rows),
+        tuple(notes),
     )
+
+
+def _short(message: str) -> str:
+    words = " ".join(message.split())
+    return words if len(words) <= LONGEST_MESSAGE else words[: LONGEST_MESSAGE - 1] + "…"
 
 
 def metrics_table(summary: Summary) -> Table:

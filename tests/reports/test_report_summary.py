@@ -191,9 +191,11 @@ def test_cost_adds_up() -> None:
 def test_json_has_exactly_what_was_agreed() -> None:
     document = summarise(make_results(), report_path="runs/demo/report/report.html").as_json()
     assert list(document) == [
-        "run", "suite", "n_expected", "n_scored", "n", "limits", "metrics", "best_at_k", "cost", "report",
+        "run", "suite", "n_expected", "n_scored", "failures", "n", "limits", "metrics", "best_at_k", "cost", "report",
     ]  # fmt: skip
     assert (document["n_expected"], document["n_scored"], document["n"]) == (12, 11, 4)
+    silent = {"candidates": 4, "chosen": 1, "example": "asr:tiny.en: Nothing in the clip is above -60 dBFS."}
+    assert document["failures"]["silent"] == silent
     assert document["report"] == "runs/demo/report/report.html"
     metrics = document["metrics"]
     assert isinstance(metrics, dict)

@@ -53,6 +53,27 @@ def test_coverage_says_scored_of_expected_and_every_class_of_failure(summary: Su
     assert rows["Scored by every judge"] == ("39 of 40", "311 of 320")
     assert rows["Failure: silent"] == ("1", "8")
     assert rows["Failure: synthesis"] == ("0", "1")
+    details = {row[0].text: row[0].detail for row in coverage_table(summary).rows}
+    assert details["Failure: synthesis"] == "ValueError: <b>no phonemes</b>"
+    assert details["Scored by every judge"] == ""
+
+
+def test_a_class_of_failure_is_explained_by_its_first_in_so_many_words() -> None:
+    results = make_results(requests=3, speakers=0, n=2)
+    first, second, third = results.requests
+    long = Failure(FailureKind.SYNTHESIS, "status 3.\n" + "out of memory " * 40)
+    heard = {key: replace(score, value=None, failure=Failure(FailureKind.VERIFIER, "no model"))
+             for key, score in first.candidates[0].scores.items()}  # fmt: skip
+    requests = (
+        replace(first, candidates=(replace(first.candidates[0], scores=heard), *first.candidates[1:])),
+        replace(second, candidates=tuple(replace(c, failure=long) for c in second.candidates)),
+        replace(third, candidates=tuple(replace(c, failure=replace(long, message="later")) for c in third.candidates)),
+    )
+    rows = {row[0].text: row[0].detail for row in coverage_table(summarise(replace(results, requests=requests))).rows}
+    said = rows["Failure: synthesis"]
+    assert said.startswith("status 3. out of memory out") and said.endswith("…") and len(said) == 200
+    assert rows["Failure: verifier"].split(": ")[-1] == "no model"
+    assert any(rows["Failure: verifier"].startswith(judged.verifier_key) for judged in results.metrics)
 
 
 def test_metrics_table_marks_roles_and_directions_in_words(summary: Summary) -> None:
