@@ -36,7 +36,7 @@ from benchmarks.layout import (
 from benchmarks.suite import Suite
 from tts_eval.audio import Excerpt
 from tts_eval.errors import ConfigError
-from tts_eval.types import Prompt, Request
+from tts_eval.types import CONTINUATION, TASK, Prompt, Request
 
 logger = logging.getLogger(__name__)
 
@@ -150,4 +150,4 @@ def _after_each_other(requests: list[Request]) -> list[Request]:
 def _continued(request: Request) -> Request:
     assert isinstance(request.ground_truth, Path)
     prompt = Prompt(audio=Excerpt(request.ground_truth, PROMPT_SECONDS))
-    return replace(request, prompt=prompt, metadata={"task": "continuation"})
+    return replace(request, prompt=prompt, metadata={TASK: CONTINUATION})

@@ -86,6 +86,10 @@ class Prompt:
     """An emotion label or a text description."""
 
 
+TASK, CONTINUATION = "task", "continuation"
+"""In a request's metadata: its prompt is the beginning of what is to be said."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """One thing to be said."""
@@ -100,6 +104,11 @@ class Request:
     speaker: str = ""
     """Cluster for confidence intervals; requests of one speaker are not independent."""
     metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_continuation(self) -> bool:
+        """Whether the prompt is the beginning of what is to be said, and part of the clip that is judged."""
+        return self.metadata.get(TASK) == CONTINUATION
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

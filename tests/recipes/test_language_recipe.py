@@ -91,8 +91,10 @@ def save_codec(folder: Path) -> None:
 class FakeAligner:
     """Knows where everything in `make_clips` is said."""
 
-    def places(self, codes: np.ndarray, phonemes: str) -> np.ndarray:
-        return np.repeat([place for place, symbol in enumerate(phonemes) if symbol != " "], 2)
+    def places(self, codes: np.ndarray, phonemes: str, *, is_whole: bool = True) -> np.ndarray:
+        places = np.repeat([place for place, symbol in enumerate(phonemes) if symbol != " "], 2)
+        assert is_whole == (len(codes) == len(places))
+        return places[: len(codes)]
 
 
 def test_sequences_are_those_that_are_spoken_from_and_only_speech_is_predicted(tmp_path: Path):
@@ -113,6 +115,22 @@ def test_sequences_are_those_that_are_spoken_from_and_only_speech_is_predicted(t
     labels = torch.tensor(heard).masked_fill(~torch.tensor(said), IGNORED)
     assert torch.equal(batch.labels[0, len(prompted.ids) :], labels[len(prompted.ids) :])
     assert (batch.labels[0] >= 0).sum() == len(clip.codes) + len(other.codes) + len(prompted.script) + 1 + 2
+
+
+@pytest.mark.parametrize("begun", [1, 6, 9])
+def test_going_on_with_a_recording_is_a_sequence_as_in_training_wherever_it_breaks_off(tmp_path: Path, begun: int):
+    training = make_training()
+    (clip,) = make_clips(1)
+    training.export(tmp_path / "model")
+    base = LlasaFormat.load(tmp_path / "model", chat=False)
+    written = WordFormat(base, FakeAligner()).prompt(clip.phonemes, codes=clip.codes[:begun].tolist())
+    heard = list(written.ids)
+    ends = [end for end in (*range(6, len(clip.codes), 6), len(clip.codes)) if end >= begun]
+    for start, end, piece in zip([begun, *ends], ends, [*written.script, ()], strict=False):
+        heard += [*(base.first + clip.codes[start:end]).tolist(), base.end, *piece]
+    batch = collate([join([clip])], training.vocabulary, 0.0, np.random.default_rng(0))
+    assert batch.inputs[0, batch.mask[0] > 0].tolist() == heard
+    assert len(written.script) == len(ends) - 1
 
 
 def test_noise_is_heard_and_never_predicted():

@@ -89,13 +89,14 @@ class PhonemeAligner:
         return cls(PhonemeHead.load(codec / FILE), read_config(codec), device)
 
     @torch.inference_mode()
-    def places(self, codes: np.ndarray, phonemes: str) -> np.ndarray | None:
+    def places(self, codes: np.ndarray, phonemes: str, *, is_whole: bool = True) -> np.ndarray | None:
         """Which symbol of `phonemes` each code belongs to, int32 [frames]; never falling.
 
-        None where there are more sounds than fit into the frames: it is not what the clip says.
+        A clip that is no whole one says a beginning of them. None where there are more sounds than fit into the
+        frames: it is not what the clip says.
         """
         points = self._quantiser.points(torch.from_numpy(codes.astype(np.int64)).to(self._device))
-        sounds = align(self._head(points[None])[0].cpu().numpy(), sound_numbers(speech_sounds(phonemes)))
+        sounds = align(self._head(points[None])[0].cpu().numpy(), sound_numbers(speech_sounds(phonemes)), is_whole)
         if sounds is None:
             return None
         letters = np.array([place for place, symbol in enumerate(phonemes) if symbol in LETTERS], np.int32)
@@ -108,8 +109,10 @@ def sound_numbers(sounds: str) -> list[int]:
     return [LETTERS.index(sound) + 1 for sound in sounds]
 
 
-def align(log_probs: np.ndarray, sounds: Sequence[int]) -> np.ndarray | None:
+def align(log_probs: np.ndarray, sounds: Sequence[int], is_whole: bool = True) -> np.ndarray | None:
     """Which of `sounds` each frame belongs to, int32 [frames]; None where there are too many of them to fit.
+
+    Unless all of them must have been said, the path ends where it is likeliest.
 
     `log_probs` [frames, phonemes + 1] are of CTC with blank 0. A blank belongs to the sound before it, but for
     the last one before another sound, which is where that one begins.
@@ -128,7 +131,7 @@ def align(log_probs: np.ndarray, sounds: Sequence[int]) -> np.ndarray | None:
         ways = np.stack([scores, _delayed(scores, 1), np.where(leaps, _delayed(scores, 2), _IMPOSSIBLE)])
         steps[frame] = ways.argmax(0)
         scores = ways.max(0) + log_probs[frame, labels]
-    state = len(labels) - 1 if scores[-1] >= scores[-2] else len(labels) - 2
+    state = int(scores.argmax()) if not is_whole else len(labels) - (1 if scores[-1] >= scores[-2] else 2)
     if scores[state] < _IMPOSSIBLE / 2:
         return None
     path = np.zeros(len(log_probs), np.int64)

@@ -19,7 +19,7 @@ import numpy as np
 from tts_eval import seeds
 from tts_eval.audio import Clip
 from tts_eval.errors import ConfigError
-from tts_eval.types import Candidate, Cost, FinishReason, Job, Synthesizer, limits_of
+from tts_eval.types import TASK, Candidate, Cost, FinishReason, Job, Synthesizer, limits_of
 
 SHORTEST = 20
 """Characters; a shorter phrase is said together with the next one. Models stumble over single words."""
@@ -129,10 +129,12 @@ class Row:
     @property
     def next_job(self) -> Job:
         """The next phrase, to be said."""
-        number = len(self.said)
+        number, request = len(self.said), self.job.request
+        # What goes on with its prompt as a whole does not do so in each phrase.
+        metadata = {name: value for name, value in request.metadata.items() if name != TASK}
         return replace(
             self.job,
-            request=replace(self.job.request, text=self.phrases[number]),
+            request=replace(request, text=self.phrases[number], metadata=metadata),
             seed=seeds.part_seed(self.seed, number),
             sampling=replace(self.job.sampling, max_seconds=self.seconds_left),
         )

@@ -43,6 +43,17 @@ def test_the_alignment_is_the_most_probable_of_all():
     assert align(log_probs, sounds).tolist() == [max(0, (state - 1) // 2) for state in begun]
 
 
+def test_a_beginning_ends_where_it_is_heard_to_end():
+    for heard, expected in (
+        ([0, 3, 3, 5], [0, 0, 0, 1]),
+        ([0, 3, 3, 5, 0, 5, 0, 0], [0, 0, 0, 1, 2, 2, 2, 2]),
+        ([0, 0], [0, 0]),
+        ([3, 0, 5, 0, 5, 1], [0, 1, 1, 2, 2, 3]),
+    ):
+        assert align(certain(heard), [3, 5, 5, 1], is_whole=False).tolist() == expected
+    assert align(certain([3, 5]), [3, 5, 5, 1]) is None
+
+
 def test_more_sounds_than_frames_have_no_alignment():
     assert align(certain([1, 2]), [1, 2, 3]) is None
     assert align(certain([1, 1]), [1, 1]) is None, "a sound follows itself only after a blank"

@@ -106,6 +106,15 @@ def test_a_candidate_is_its_phrases_with_pauses():
     assert candidate.cost.tokens == 15
 
 
+def test_a_phrase_is_no_continuation():
+    speaker = Humming()
+    request = Request(id="r", text=TEXT, metadata={"task": "continuation", "emotion": "sad"})
+    PhraseSynthesizer(speaker).generate([Job(request=request, index=0, seed=1, sampling=Sampling())])
+    asked = [job.request for call in speaker.calls for job in call]
+    assert len(asked) > 1 and not any(phrase.is_continuation for phrase in asked)
+    assert all(phrase.metadata == {"emotion": "sad"} for phrase in asked)
+
+
 def test_candidates_depend_on_their_own_job_alone():
     jobs = [job(), job("A text of one phrase alone", seed=5, index=1), job(seed=9, index=2)]
     together = PhraseSynthesizer(Humming()).generate(jobs)

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -88,7 +89,7 @@ class Engine:
             for index, slot in zip(indices, mine, strict=True):
                 workspace.rows.assign(slot, starts[index])
                 slots[index] = slot
-        rows = [Row(start, start.job.seed, slots[index], (self.head.silence,)) for index, start in enumerate(starts)]
+        rows = [Row(start, start.job.seed, slots[index], self._first(start)) for index, start in enumerate(starts)]
         generation = RowGeneration(self, workspace, rows, end, time.perf_counter() - started)
         weakref.finalize(generation, self._give_back, workspace)
         return generation
@@ -132,6 +133,10 @@ class Engine:
     def row_flops(self, start: Start, steps: int) -> float:
         """FLOPs of a row's first `steps` steps. The codec is not counted."""
         return self.transformer.shape.flops(steps, len(start.opening.inputs)) + steps * self.head.flops()
+
+    def _first(self, start: Start) -> tuple[np.ndarray, ...]:
+        begun = start.opening.begun
+        return (self.head.silence,) if begun is None else (self.head.silence, begun.cpu().numpy())
 
     def _finish_or_none(self, starts: Sequence[Start]) -> list[Candidate] | None:
         """Rows from begin to end; None when the memory ran out."""

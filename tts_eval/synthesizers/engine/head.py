@@ -31,6 +31,8 @@ class Opening:
     """What is to be said."""
     script: tuple[tuple[int, ...], ...] = ()
     """Tokens that a row hears each time that it ends, before it goes on; it is over when there are none left."""
+    begun: Tensor | None = None
+    """Frames of a recording that the rows go on with: what their clips begin with."""
 
     @property
     def heard_steps(self) -> int:

@@ -86,8 +86,10 @@ class TokenRows:
         self._settings.assign(slot, start.job.sampling)
         self.reseed(slot, start.job.seed)
         self._heard[slot] = False
-        if start.opening.reference is not None:
-            self._heard[slot, start.opening.reference.frames] = True
+        reference, begun = start.opening.reference, start.opening.begun
+        for frames in (None if reference is None else reference.frames, begun):
+            if frames is not None:
+                self._heard[slot, frames] = True
         self._script[slot] = NOTHING
         self._cursor[slot] = 0
         self._listens[slot] = False

@@ -4,8 +4,10 @@
     assistant  <|SPEECH_GENERATION_START|><|s_17|><|s_65|> ... <|SPEECH_GENERATION_END|>
 
 To clone a voice, TEXT is the prompt's transcript followed by the text to say, and the prompt's
-codes stand right behind the start mark. A style (Llasa's fine-tuning writes "Speaker NAME ") stands
-right before it. From zhenye234/LLaSA_training (train_tts.py, finetune/online_finetune/lora_infer_example.py).
+codes stand right behind the start mark. To go on with a recording, TEXT is all that is to be heard in
+the end, and the codes say its beginning. A style (Llasa's fine-tuning writes "Speaker NAME ") stands
+right before the start mark. From zhenye234/LLaSA_training (train_tts.py,
+finetune/online_finetune/lora_infer_example.py).
 A tokenizer without a chat template gets the same marks without the turns around them.
 Not handled: style as audio or images.
 """
@@ -143,7 +145,7 @@ class LlasaFormat:
         Args:
             text: what to say.
             language: of both texts, for the frontend.
-            transcript: what the prompt audio says.
+            transcript: what the prompt audio says; "" where it says the beginning of `text`.
             codes: the prompt audio's codes.
             style: written before the speech starts, e.g. "Speaker kore ".
 

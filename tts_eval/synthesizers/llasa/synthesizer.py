@@ -4,7 +4,8 @@ Temperature divides the logits of the next token (0 takes the most probable one)
 repetition_penalty mean what they mean in transformers. A candidate ends with the model's own end
 token (`eos`), or at the shortest of max_seconds, three times a slow reading of the text, and the context
 (`length`); what was said until then is kept.
-Of a long text in chunks each has max_seconds of its own. Its `tokens` are the codec's codes.
+Of a long text in chunks each has max_seconds of its own. Its `tokens` are the codec's codes. A request that goes on
+with its prompt (`Request.is_continuation`) gives the whole utterance: the prompt through the codec, then the rest.
 The codes depend on the job alone up to the rounding of matrix products, which may differ between
 batch sizes: on a CPU too little to matter, in bfloat16 on a GPU now and then enough to flip a token.
 """
@@ -114,6 +115,8 @@ class LlasaSynthesizer:
             raise SynthesisError(f"Request '{request.id}': nothing to say in {request.text!r}; expected words.")
         reference = self._reference(request)
         transcript = request.prompt.transcript if request.prompt else None
+        if reference is not None and request.is_continuation:
+            return [self._opening(request, request.text, reference)]
         if reference is not None and not (transcript or "").strip():
             raise SynthesisError(
                 f"Request '{request.id}': its prompt has audio but no transcript, and Llasa clones a voice by going on "
@@ -125,17 +128,21 @@ class LlasaSynthesizer:
         from tts_eval.synthesizers.engine.head import Opening
 
         codes = [] if reference is None else reference.frames.tolist()
+        goes_on = reference is not None and request.is_continuation
         try:
             written = self._format.prompt(
                 text,
                 language=request.language,
-                transcript=(request.prompt.transcript or "") if request.prompt and reference is not None else "",
+                transcript=(request.prompt.transcript or "") if request.prompt and codes and not goes_on else "",
                 codes=codes,
                 style=self._style(request),
             )
         except SynthesisError as error:
             raise SynthesisError(f"Request '{request.id}': {error}") from error
-        opening = Opening(self._engine.embed(written.ids), reference, text, written.script)
+        begun = reference.frames if reference is not None and goes_on else None
+        if reference is not None and begun is not None:
+            reference = replace(reference, frames=begun[:0])  # they are no context of the row but its own
+        opening = Opening(self._engine.embed(written.ids), reference, text, written.script, begun)
         taken = len(written.ids) + opening.heard_steps
         if taken + LEAST_SECONDS / self._frame_seconds > self._context:
             heard = len(codes) * self._frame_seconds
@@ -162,6 +169,8 @@ class LlasaSynthesizer:
         starts = []
         for number, opening in enumerate(openings):
             seconds = min(length.longest_seconds(opening.text), job.sampling.max_seconds)
+            if opening.begun is not None:
+                seconds -= len(opening.begun) * self._frame_seconds
             room = self._context - len(opening.inputs)
             seed = job.seed if len(openings) == 1 else candidate_seed(job.seed, "chunk", number)
             limit = max(1, min(room, opening.heard_steps + int(seconds / self._frame_seconds)))

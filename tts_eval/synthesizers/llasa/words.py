@@ -5,7 +5,8 @@
 Each word stands once more before the codes that say it, and an end mark behind them: the model never
 has to find its place in the text, so it skips and repeats nothing. The codes of a prompt are cut into
 words by a forced alignment. It is still one stream of tokens: the row hears the next word whenever it
-says the end, and it is over when there is none left.
+says the end, and it is over when there is none left. Codes that are the text's own beginning are cut in the
+same way, as far as they go; the word in which they break off is left open.
 """
 
 from __future__ import annotations
@@ -50,16 +51,32 @@ class WordFormat:
         known = self._base.write(transcript, language) if transcript else ""
         said = self._base.write(text, language)
         ids = self._base.opening(" ".join(part for part in (known, said) if part), style)
+        if codes and not known:
+            return self._going_on(ids, said, codes)
         for word, spoken in self._prompt_words(known, codes):
-            ids += [*self._base.encode(word), *(self._base.first + spoken).tolist(), self._base.end]
+            ids += [*self._base.encode(word), *self._spoken(spoken), self._base.end]
         first, *rest = [self._base.encode(word) for word in said.split()]
         return Written([*ids, *first], tuple(map(tuple, rest)))
 
-    def _prompt_words(self, phonemes: str, codes: Sequence[int]) -> list[tuple[str, np.ndarray]]:
+    def _going_on(self, ids: list[int], phonemes: str, codes: Sequence[int]) -> Written:
+        """Behind codes that say the text's beginning: their last word may be half said, so it is left open."""
+        words = self._prompt_words(phonemes, codes, is_whole=False)
+        begun = max(number for number, (_, spoken) in enumerate(words) if len(spoken))
+        for number, (word, spoken) in enumerate(words[: begun + 1]):
+            ids = [*ids, *([self._base.end] if number else []), *self._base.encode(word), *self._spoken(spoken)]
+        return Written(ids, tuple(tuple(self._base.encode(word)) for word, _ in words[begun + 1 :]))
+
+    def _spoken(self, codes: np.ndarray) -> list[int]:
+        ids: list[int] = (self._base.first + codes).tolist()
+        return ids
+
+    def _prompt_words(
+        self, phonemes: str, codes: Sequence[int], *, is_whole: bool = True
+    ) -> list[tuple[str, np.ndarray]]:
         if not codes:
             return []
         spoken = np.array(codes)
-        places = self._aligner.places(spoken, phonemes)
+        places = self._aligner.places(spoken, phonemes, is_whole=is_whole)
         if places is None:
             raise SynthesisError(
                 f"The prompt is too short for its transcript ({len(codes)} frames for {phonemes!r}). Give what the "
