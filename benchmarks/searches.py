@@ -19,7 +19,7 @@ from tts_eval.stored import Advance, StoredStepSynthesizer, StoredSynthesizer, S
 from tts_eval.types import Item, Job, Request, Synthesizer, Verifier, as_step_synthesizer
 
 BATCH = 16
-"""Candidates per stored part: what a kill can cost."""
+"""Candidates per stored part, what a kill can cost; more of a synthesizer that makes more `at_once`."""
 
 
 def unheard(_: int) -> None:
@@ -27,9 +27,10 @@ def unheard(_: int) -> None:
 
 
 def remembering(
-    synthesizer: Synthesizer, store: Memory, *, batch: int = BATCH, advance: Advance = unheard
+    synthesizer: Synthesizer, store: Memory, *, batch: int | None = None, advance: Advance = unheard
 ) -> StoredSynthesizer:
     """The synthesizer with `store` as its memory, and with its steps if it has any."""
+    batch = batch or max(BATCH, getattr(synthesizer, "at_once", BATCH))
     if steps := as_step_synthesizer(synthesizer):
         return StoredStepSynthesizer(steps, store, SerialExecutor(), batch=batch, advance=advance)
     return StoredSynthesizer(synthesizer, store, SerialExecutor(), batch=batch, advance=advance)

@@ -51,6 +51,7 @@ class OpenAISynthesizer:
         self._options = options
         self._client = client
         self.revision = options.identity
+        self.at_once = options.concurrency
         self.limits = frozenset(
             limit
             for field, limit in (("prompt", Limit.NO_CLONING), ("seed", Limit.NOT_REPRODUCIBLE))

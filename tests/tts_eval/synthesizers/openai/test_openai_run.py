@@ -1,6 +1,8 @@
 """A suite against a real server on 127.0.0.1, from the first request to the report."""
 
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,21 @@ def everything_in(folder: Path) -> str:
     """All that a run keeps, also inside compressed files."""
     frame = results_frame(read_run(folder)).to_csv()
     return frame + "".join(path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_run_has_as_many_requests_under_way_as_it_may(tmp_path):
+    together = threading.Barrier(20)
+
+    def answer(body, number):
+        together.wait(timeout=20)  # breaks, and with it all candidates, where fewer come at a time
+        return tones(body, number)
+
+    with serving(answer) as server:
+        more = ",concurrency=20,retries=0"
+        run(replace(config(server, more), limit=5, n=4), tmp_path / "run")
+    results = read_run(tmp_path / "run")
+    assert all(candidate.failure is None for request in results.requests for candidate in request.candidates)
+    assert server.most_under_way == 20
 
 
 def test_a_suite_runs_on_a_server_and_says_what_is_not_so(tmp_path, capsys):
