@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reports.statistics import Clusters, Sums
+from reports.statistics import ROUNDING, Clusters, Sums
 
 ALPHA = 0.05
 POWER = 0.8
@@ -39,14 +39,15 @@ def detectable_difference(
         power: probability of finding such a difference.
 
     Returns:
-        In the metric's unit; None with fewer than two clusters, or where the difference is undefined.
+        In the metric's unit; None with fewer than two clusters, where the difference is undefined, and where it
+        is the same in all requests: nothing then says how much it would vary.
     """
     from scipy.special import stdtrit
 
     error = standard_error(before, after, clusters)
     found = Clusters(clusters).n
     asked = found if n_clusters is None else n_clusters
-    if error is None or asked < 2:
+    if error is None or asked < 2 or error <= ROUNDING * max(abs(before.value), abs(after.value)):
         return None
     reach = stdtrit(asked - 1, 1 - alpha / 2) + stdtrit(asked - 1, power)
     return float(reach * error * np.sqrt(found / asked))

@@ -77,6 +77,14 @@ def test_too_little_to_say() -> None:
     assert standard_error(Sums(np.ones(3), np.zeros(3)), ones, names(3)) is None
 
 
+def test_differences_that_do_not_vary_do_not_say_that_any_difference_would_be_found() -> None:
+    values = np.random.default_rng(6).uniform(0.1, 0.9, 30)
+    for shift in (0.0, 0.1):
+        assert detectable_difference(Sums.of_means(values), Sums.of_means(values + shift), names(30)) is None
+    nothing = Sums.of_means(np.zeros(30))
+    assert detectable_difference(nothing, nothing, names(30)) is None
+
+
 def test_seed_spread_finds_what_was_put_in() -> None:
     generator = np.random.default_rng(4)
     level = generator.normal(0, 2, 4000)
