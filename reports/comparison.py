@@ -54,7 +54,7 @@ class Difference:
     flattered: tuple[str, ...]
     """Runs of these two sides whose choice the judge took part in."""
     not_there: int
-    """Requests that some run of the two sides was not asked, or has not come to yet."""
+    """Requests that some run of the two sides, or the judge in it, was not asked, or has not come to yet."""
 
     @property
     def is_settled(self) -> bool | None:
@@ -151,6 +151,11 @@ class _Numbers:
 
     def __init__(self, aligned: Aligned) -> None:
         ranks = [ranks_of(run) for run in aligned.runs]
+        self._not_there = {
+            (place, key): frozenset(not_there(run, [key]))
+            for place, run in enumerate(aligned.runs)
+            for key in dict.fromkeys(metric.judged[place].verifier_key for metric in aligned.metrics)
+        }
         self._columns: dict[tuple[int, str], tuple[Sums, np.ndarray, np.ndarray]] = {}
         for metric in aligned.metrics:
             for place, run in enumerate(aligned.runs):
@@ -179,6 +184,11 @@ class _Numbers:
         """Whether every seed's clip has a number, [requests]."""
         scored: np.ndarray = np.logical_and.reduce([self._columns[place, metric.key][1] for place in side.places])
         return scored
+
+    def not_there(self, sides: Sequence[Side], metric: CommonMetric) -> frozenset[str]:
+        """Ids of requests that some run of the sides, or the metric's judge in it, has not come to."""
+        places = [place for side in sides for place in side.places]
+        return frozenset().union(*(self._not_there[place, metric.judged[place].verifier_key] for place in places))
 
     def values(self, side: Side, metric: CommonMetric) -> np.ndarray:
         """The clips' own values, [requests], over the seeds of the side."""
@@ -252,7 +262,7 @@ def _difference(
         detectable=detectable_difference(before, after, clusters),
         clusters=bootstrap.n_clusters,
         flattered=tuple(name for name in metric.selected_in if name in names),
-        not_there=len({name for run in (*first.runs, *side.runs) for name in not_there(run)}),
+        not_there=len(numbers.not_there([first, side], metric)),
     )
 
 
@@ -270,7 +280,7 @@ def _changes(
     before, after = numbers.values(first, metric), numbers.values(side, metric)
     with np.errstate(invalid="ignore"):
         size = np.nan_to_num(np.abs(after - before))
-    lacking = {name for run in (*first.runs, *side.runs) for name in not_there(run)}
+    lacking = numbers.not_there([first, side], metric)
     size[[request.id in lacking for request in requests]] = 0.0  # nobody made it worse
     rows = [int(row) for row in np.argsort(-size, kind="stable")[:CHANGED] if size[row] > 0]
     return tuple(

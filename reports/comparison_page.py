@@ -201,9 +201,9 @@ def _difference_json(one: Difference) -> dict[str, object]:
 def _change_json(pairing: Pairing, change: Change, folders: Mapping[str, str]) -> dict[str, object]:
     return {
         "request": change.request.id,
-        "before": change.before,
-        "after": change.after,
-        "difference": change.after - change.before,
+        "before": tables.shown(change.before),
+        "after": tables.shown(change.after),
+        "difference": tables.shown(change.after - change.before),
         "audio_before": tables.audio_paths(pairing.first, change, folders),
         "audio_after": tables.audio_paths(pairing.side, change, folders),
     }

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from reports.comparison import Change, Comparison, Difference, Pairing, Scale, SeedRow
 from reports.detectable import ALPHA
 from reports.formatting import UNDEFINED, difference_text, interval_text, number
-from reports.results import RunResults
+from reports.pools import clip_value
+from reports.results import JudgedMetric, RunResults
 from reports.sides import Side, not_there
 from reports.statistics import Estimate
 from reports.summary import FEWEST_CLUSTERS
@@ -110,7 +111,7 @@ def headline(comparison: Comparison) -> str:
     expected = len(comparison.aligned.runs[0].requests)
     lacking = [
         f"{run.name} has no number{_by(comparison, run)} for {len(ids)} of {expected} requests, which count as worst"
-        f"{_not_made(run)}."
+        f"{_not_there(comparison, run)}."
         for run in comparison.aligned.runs
         if (ids := comparison.unscored[run.name])
     ]
@@ -119,15 +120,19 @@ def headline(comparison: Comparison) -> str:
 
 def _by(comparison: Comparison, run: RunResults) -> str:
     """Which judges gave the run's choice no number somewhere, unless all did so."""
-    place = comparison.aligned.runs.index(run)
-    judged = [metric.judged[place] for metric in comparison.aligned.metrics]
-    lacking = {one.verifier_key: None for one in judged if not all(r.chosen.is_scored(one) for r in run.requests)}
+    judged = _judged(comparison, run)
+    lacking = {one.verifier_key: None for one in judged if any(clip_value(r.chosen, one) is None for r in run.requests)}
     return "" if len(lacking) == len({one.verifier_key for one in judged}) else f" by {' or '.join(lacking)}"
 
 
-def _not_made(run: RunResults) -> str:
-    missing = len(not_there(run))
-    return f" ({missing} were not made: is the run finished?)" if missing else ""
+def _not_there(comparison: Comparison, run: RunResults) -> str:
+    missing = len(not_there(run, dict.fromkeys(one.verifier_key for one in _judged(comparison, run))))
+    return f" ({missing} were not made or not heard: is the run finished?)" if missing else ""
+
+
+def _judged(comparison: Comparison, run: RunResults) -> list[JudgedMetric]:
+    place = comparison.aligned.runs.index(run)
+    return [metric.judged[place] for metric in comparison.aligned.metrics]
 
 
 def _sentence(pairing: Pairing, comparison: Comparison) -> str:
@@ -145,7 +150,7 @@ def _sentence(pairing: Pairing, comparison: Comparison) -> str:
             f"{difference_text(one.detectable, metric).removeprefix('+')} is likely to stay so."
             if one.detectable is not None else "."
         ),
-        "incomplete": f"no verdict while {one.not_there} of {one.estimate.n_expected} are not made.",
+        "incomplete": f"no verdict while {one.not_there} of {one.estimate.n_expected} are not made or not heard.",
         "too few": f"{one.clusters} independent draws are too few to say how sure that is.",
     }.get(verdict(one).text, "how sure that is cannot be said.")  # fmt: skip
     return (
@@ -162,7 +167,7 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
         f"{unit}{'s' if comparison.clusters != 1 else ''}, {comparison.draws:,} draws, paired. p: sign-flip test over "
         f"the same, and corrected (Holm) for {tests} tests. Better or worse: the interval excludes 0 and the "
         f"corrected p is at most {ALPHA:g}; too few: fewer than {FEWEST_CLUSTERS} to draw from; "
-        "incomplete: a run has not made some requests.",
+        "incomplete: a run has not made, or a judge not heard, some requests.",
         "Detectable: the least difference that as many requests show four times of five.",
     ]
     if any(one.flattered for pairing in comparison.pairings for one in pairing.differences):
@@ -185,8 +190,8 @@ def changes_table(pairing: Pairing, comparison: Comparison, folders: Mapping[str
     rows = tuple(
         (
             Cell(change.request.id, change.request.text),
-            Cell(number(_shown(change.before), metric.metric)),
-            Cell(number(_shown(change.after), metric.metric)),
+            Cell(number(shown(change.before), metric.metric)),
+            Cell(number(shown(change.after), metric.metric)),
             change_cell(change, metric.metric),
             Cell("\n".join(audio_paths(pairing.first, change, folders)) or UNDEFINED),
             Cell("\n".join(audio_paths(pairing.side, change, folders)) or UNDEFINED),
@@ -207,7 +212,7 @@ def change_cell(change: Change, metric: Metric) -> Cell:
     """How one request changed."""
     value = change.after - change.before
     is_better = value > 0 if metric.higher_is_better else value < 0
-    return Cell(difference_text(_shown(value), metric), tone="better" if is_better else "worse")
+    return Cell(difference_text(shown(value), metric), tone="better" if is_better else "worse")
 
 
 def scale_table(comparison: Comparison) -> Table:
@@ -308,5 +313,6 @@ def _named(ids: tuple[str, ...]) -> str:
     return f"{len(ids)}: {', '.join(ids[:NAMED])}{more}"
 
 
-def _shown(value: float) -> float | None:
+def shown(value: float) -> float | None:
+    """The value; None where it is infinite, as the price of a failure may be."""
     return value if math.isfinite(value) else None

@@ -64,6 +64,10 @@ class CandidateResult:
         """Whether the run has come to it; what failed is made, too."""
         return self.failure is None or self.failure.kind is not FailureKind.NOT_MADE
 
+    def awaits(self, verifier_key: str) -> bool:
+        """Whether the verifier has yet to hear it, as in a run that was stopped: no failure of the clip's."""
+        return self.failure is None and verifier_key not in self.scores and verifier_key not in self.spared
+
     def value(self, judged: JudgedMetric) -> float:
         """The metric's value; its `worst` when the clip could not be judged."""
         score = self.scores.get(judged.verifier_key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.results import RunResults
@@ -64,8 +64,17 @@ def _system(run: RunResults) -> tuple[str, object]:
     return json.dumps([run.synthesizer, run.strategy, kept], sort_keys=True, default=str), settings.get("seed")
 
 
-def not_there(run: RunResults) -> tuple[str, ...]:
-    """Ids of requests that the run was not asked, or is not through with. What it failed at is there, as worst."""
+def not_there(run: RunResults, judges: Iterable[str]) -> tuple[str, ...]:
+    """Ids of requests that the run was not asked, or is not through with. What it failed at is there, as worst.
+
+    Args:
+        run: the run.
+        judges: keys of those who must have heard the chosen clips; who chose must have heard all of them.
+    """
+    choosing = {judged.verifier_key for judged in run.metrics if judged.selected_on}
     return tuple(
-        request.id for request in run.requests if not all(candidate.is_made for candidate in request.candidates)
+        request.id
+        for request in run.requests
+        if any(not one.is_made or any(map(one.awaits, choosing)) for one in request.candidates)
+        or any(map(request.chosen.awaits, judges))
     )
