@@ -21,6 +21,7 @@ from tts_eval.columns import RunColumns
 from tts_eval.config import RunConfig, is_whole_pool
 from tts_eval.manifest import Manifest, RequestRecord, read_manifest, read_requests
 from tts_eval.records import clip_seconds, ground_truth_digest, row_cost, row_failure
+from tts_eval.registry import parse_spec
 from tts_eval.seeds import candidate_seed
 from tts_eval.store import Row
 from tts_eval.types import Cost, Failure, FailureKind, FinishReason, Score
@@ -97,6 +98,7 @@ def _request_result(record: RequestRecord, rule: Rule, manifest: Manifest, colum
     scores = _scores(manifest, columns, record.reference_digest, rows)
     verdicts = rule.judge(scores, {spec: manifest.verifiers[spec].metrics for spec in rule.verifiers})
     spared = rule.spared(scores, verdicts)
+    scores = [_with_passed_over(one, rule, verdict, manifest) for one, verdict in zip(scores, verdicts, strict=True)]
     order = ranks([verdict.score for verdict in verdicts])
     return RequestResult(
         id=request.id,
@@ -132,6 +134,27 @@ def _scores(
     return columns.scores.find(
         [manifest.score_keys(reference_digest, row["audio_sha256"] if row else "") for row in rows]
     )
+
+
+def _with_passed_over(
+    scores: Mapping[str, Score], rule: Rule, verdict: Verdict, manifest: Manifest
+) -> Mapping[str, Score]:
+    """The scores, and for verifiers that a cascade left out because an earlier one could not judge, that one's failure.
+
+    Without it they would seem to be yet to come, and the run never to be finished.
+    """
+    if verdict.score is not None or len(rule.stages) == 1:
+        return scores
+    shown = rule.shown_to(verdict)
+    failure = next((scores[spec].failure for spec in shown if spec in scores and scores[spec].failure), None)
+    if failure is None or not all(spec in scores for spec in shown):
+        return scores
+    left_out = {
+        spec: Score(verifier=parse_spec(spec).name, judge=manifest.verifiers[spec].judge, value=None, failure=failure)
+        for spec in rule.verifiers
+        if spec not in scores
+    }
+    return {**scores, **left_out}
 
 
 def _ground_truth(record: RequestRecord, manifest: Manifest, columns: RunColumns) -> CandidateResult | None:

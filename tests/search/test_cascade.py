@@ -13,10 +13,14 @@ from benchmarks.perf.selection_rules import find_judge, gain
 from benchmarks.progress import Quiet
 from benchmarks.rescore import add_judges
 from benchmarks.runner import run
+from benchmarks.suite import Suite, suites
 from reports.calibration import calibrate, scales_of
 from reports.cost_table import cost_table
+from reports.coverage import coverage_of
 from reports.frame import results_frame
+from reports.pools import pool_of
 from reports.read_run import read_run
+from reports.run_line import line_of
 from reports.summary import summarise
 from reports.tables import coverage_table, curve_table
 from search.best_of_n import BestOfN
@@ -186,6 +190,22 @@ def test_a_report_counts_what_was_spared_and_calls_it_no_failure(finished: Path)
     table = results_frame(results)
     assert table["fake:2#stray"].isna().sum() == (table["dropped_at"] == 1).sum() == 12
     assert set(table["fake:2#failure"]) == {""}
+
+
+def test_what_an_early_stage_cannot_judge_is_worst_by_the_later_ones_and_not_waited_for(tmp_path: Path, monkeypatch):
+    silent = Request(id="silent", text="one two three", metadata={"fake": "silent"})
+    suite = Suite(name="one-silent@1", requests=(silent, *REQUESTS), judges=("fake:3",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(RunConfig(synth="fake", n=5, verifier=RULE), tmp_path)
+    results = read_run(tmp_path)
+    assert line_of(results).is_finished
+    assert coverage_of(results).failures == {"silent": 5}
+    costly = next(metric for metric in results.metrics if metric.verifier_key == "fake:2")
+    assert [pool_of(results, costly).sums.numerators[0].tolist()] == [[1.0] * 5]
+    assert results.requests[0].chosen.scores["fake:2"].judge == costly.judge
+    part = next((tmp_path / "scores").glob("*.parquet"))  # a run that was stopped before anybody heard a clip
+    part.unlink()
+    assert not line_of(read_run(tmp_path)).is_finished
 
 
 def test_a_judge_that_is_also_a_late_stage_hears_everything(tmp_path: Path):
