@@ -24,10 +24,15 @@ class Outlook:
     """Least absolute difference that is likely to be shown; see `reports.detectable`."""
 
 
-def outlook_of(results: RunResults, clusters: int) -> list[Outlook]:
-    """The first metric of every judge that took no part in the run's choice, for a suite with so many clusters.
+def outlook_of(results: RunResults, clusters: int, requests: int) -> list[Outlook]:
+    """The first metric of every judge that took no part in the run's choice, for a suite of some size.
 
     Empty for a run of one candidate per request, in which nothing was chosen, and for one with a single cluster.
+
+    Args:
+        results: the run.
+        clusters: of the suite, speakers or requests.
+        requests: of the suite.
     """
     if results.n < 2:
         return []
@@ -42,7 +47,7 @@ def outlook_of(results: RunResults, clusters: int) -> list[Outlook]:
     for judged in first.values():
         sums = pool_of(results, judged).sums
         one, best = (Sums(sums.numerators[rows, at], sums.denominators[rows, at]) for at in (0 * chosen, chosen))
-        difference = detectable_difference(one, best, names, n_clusters=clusters)
+        difference = detectable_difference(one, best, names, n_clusters=clusters, per_cluster=requests / clusters)
         if difference is not None:
             found.append(Outlook(judged=judged, detectable=difference))
     return found

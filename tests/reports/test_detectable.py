@@ -61,6 +61,33 @@ def test_options_are_used_and_four_times_as_many_requests_show_half_of_it() -> N
     assert here == pytest.approx((1.966 + 0.843) * stats.sem(values[1] - values[0]), rel=0.002)
 
 
+@pytest.mark.parametrize("alike", [0.0, 0.2])
+@pytest.mark.parametrize("per_speaker", [1, 5, 40])
+def test_a_suite_with_another_number_of_requests_of_each_speaker_shows_what_its_own_size_can(
+    alike: float, per_speaker: int
+) -> None:
+    """A pilot of ten of each says what one of each, or forty, would show."""
+    generator = np.random.default_rng(7)
+
+    def differences(size: int) -> tuple[np.ndarray, list[str]]:
+        shared = np.repeat(generator.normal(0, np.sqrt(alike), 40), size)
+        speakers = [name for name in names(40) for _ in range(size)]
+        return shared + generator.normal(0, np.sqrt(1 - alike), 40 * size), speakers
+
+    def detectable(size: int, **asked: float) -> float:
+        change, speakers = differences(size)
+        zeros = Sums.of_means(np.zeros(len(change)))
+        return detectable_difference(zeros, Sums.of_means(change), speakers, **asked) or 0.0  # type: ignore[arg-type]
+
+    here = np.mean([detectable(per_speaker) for _ in range(40)])
+    told = np.mean([detectable(10, per_cluster=per_speaker) for _ in range(40)])
+    assert told == pytest.approx(here, rel=0.06)
+    one_each = differences(1)
+    sides = Sums.of_means(np.zeros(40)), Sums.of_means(one_each[0])
+    # Of one of each nobody knows how alike more would be: no more is promised than of one.
+    assert detectable_difference(*sides, one_each[1], per_cluster=30) == detectable_difference(*sides, one_each[1])
+
+
 def test_seed_tts_eval_cannot_show_less_than_half_a_point_of_wer() -> None:
     """The published spread: 8.59 points over 1,088 utterances; two systems that have nothing in common."""
     spread = stats.norm.ppf((np.arange(1088) + 0.5) / 1088) * 0.0859

@@ -1,6 +1,7 @@
 """What `plan` says a suite could show."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,15 +30,24 @@ def test_it_is_the_spread_of_one_sample_against_the_chosen_at_the_suites_size(fo
     chosen = table[table["chosen"]].set_index("request_id")["fake:2#stray"]
     spread = float(np.std(chosen - first[chosen.index], ddof=1))
     for clusters in (12, 48, 1000):
-        known = {one.judged.key: one.detectable for one in outlook_of(read_run(folder), clusters)}
+        known = {one.judged.key: one.detectable for one in outlook_of(read_run(folder), clusters, clusters)}
         assert list(known) == ["fake:2#stray", "fake:3#stray"]  # of 'fake', which chose, nothing is said
         reach = stats.t.ppf(0.975, clusters - 1) + stats.t.ppf(0.8, clusters - 1)
         assert known["fake:2#stray"] == pytest.approx(reach * spread / np.sqrt(clusters))
 
 
+def test_more_requests_of_each_speaker_show_more(folder):
+    results = read_run(folder)
+    spoken = tuple(replace(request, speaker=f"s{row % 4}") for row, request in enumerate(results.requests))
+    few, as_many, many = (
+        outlook_of(replace(results, requests=spoken), 4, requests)[0].detectable for requests in (4, 12, 400)
+    )
+    assert few > as_many > many
+
+
 def test_where_nothing_was_chosen_nothing_is_said(tmp_path: Path):
     run(RunConfig(synth="fake", n=1, verifier="fake", judge=("fake:2",), limit=4), tmp_path)
-    assert outlook_of(read_run(tmp_path), 48) == []
+    assert outlook_of(read_run(tmp_path), 48, 48) == []
 
 
 def test_plan_says_it_of_the_suite_that_was_asked_about(folder, tmp_path: Path):
@@ -46,6 +56,6 @@ def test_plan_says_it_of_the_suite_that_was_asked_about(folder, tmp_path: Path):
     result = CliRunner().invoke(app, ["plan", str(grid), "--like", str(folder), "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)["detectable"]["fake:2#stray"]
-    assert found == outlook_of(read_run(folder), 30)[0].detectable
+    assert found == outlook_of(read_run(folder), 30, 30)[0].detectable
     assert "With 30 independent draws" in result.stderr
     assert f"{found:.3f} of stray by fake:2" in " ".join(result.stderr.split())

@@ -45,7 +45,7 @@ def plan_command(
 ) -> None:
     """Predict samples, tokens, seconds and wall time of a sweep. No model is loaded, nothing is written."""
     plan = plan_sweep(parse_grid(read_yaml(grid)), out or default_folder(grid), like)
-    outlook = outlook_of(read_run(Path(plan.like)), plan.clusters) if plan.like else []
+    outlook = outlook_of(read_run(Path(plan.like)), plan.clusters, plan.requests) if plan.like else []
     scaled = _scaled(plan, nodes) if nodes is not None else []
     console = Console(stderr=as_json)
     console.print(_table(plan))
