@@ -169,7 +169,9 @@ class _Numbers:
                     (oracle.numerators[:, -1], oracle.denominators[:, -1]),
                 )
                 columns = Sums(*(np.stack(parts, axis=1) for parts in zip(*three, strict=True)))
-                self._columns[place, metric.key] = columns, pool.is_scored[rows, chosen], pool.badness[rows, chosen]
+                is_any = pool.is_scored.any(axis=1) & ~pool.is_spared.any(axis=1)
+                scored = np.stack([is_any, pool.is_scored[rows, chosen], is_any], axis=1)
+                self._columns[place, metric.key] = columns, scored, pool.badness[rows, chosen]
 
     def columns(self, side: Side, metric: CommonMetric) -> Sums:
         """Random, chosen and oracle, [requests, 3], over the seeds of the side."""
@@ -181,7 +183,7 @@ class _Numbers:
         return Sums(columns.numerators[:, 1], columns.denominators[:, 1])
 
     def is_scored(self, side: Side, metric: CommonMetric) -> np.ndarray:
-        """Whether every seed's clip has a number, [requests]."""
+        """Whether every seed has a number for random, chosen and oracle, [requests, 3]."""
         scored: np.ndarray = np.logical_and.reduce([self._columns[place, metric.key][1] for place in side.places])
         return scored
 
@@ -245,7 +247,7 @@ def _difference(
     before, after = numbers.chosen(first, metric), numbers.chosen(side, metric)
     values = _finite(before.value), _finite(after.value)
     change = values[1] - values[0] if values[0] is not None and values[1] is not None else None
-    scored = numbers.is_scored(first, metric) & numbers.is_scored(side, metric)
+    scored = numbers.is_scored(first, metric)[:, 1] & numbers.is_scored(side, metric)[:, 1]
     names = {run.name for run in (*first.runs, *side.runs)}
     return Difference(
         metric=metric,
@@ -320,8 +322,8 @@ def _estimates(
     for key, (side, metric) in wanted.items():
         scored = numbers.is_scored(side, metric)
         one, two, three = (
-            Estimate(value=_finite(value), interval=interval, n=int(scored.sum()), n_expected=len(scored))
-            for value, interval in islice(found, 3)
+            Estimate(value=_finite(value), interval=interval, n=int(n), n_expected=len(scored))
+            for (value, interval), n in zip(islice(found, 3), scored.sum(axis=0), strict=True)
         )
         estimates[key] = one, two, three
     return estimates

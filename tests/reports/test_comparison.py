@@ -26,6 +26,7 @@ from reports.results import RunResults
 from reports.sides import sides_of
 from reports.summary import summarise
 from tts_eval.errors import DataError
+from tts_eval.types import Failure, FailureKind, Score
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +247,20 @@ def test_the_scale_has_a_random_one_the_chosen_one_and_the_best(pair: tuple[RunR
         assert random.interval is not None and scale.truth is not None
         assert scale.truth == metric.ground_truth
     assert "Truth" in [column.title for column in scale_table(comparison).columns]
+
+
+def test_what_the_random_one_and_the_best_rest_on_is_what_the_report_says(pair: tuple[RunResults, RunResults]) -> None:
+    """The judge heard others of the pool, though not the chosen one."""
+    first = pair[0].requests[0]
+    deaf = Score(verifier="asr", judge="x", value=None, failure=Failure(FailureKind.SHORT, "x"))
+    candidates = tuple(
+        replace(one, scores={**one.scores, HELD_OUT.verifier_key: deaf}) if one.rank == 0 else one
+        for one in first.candidates
+    )
+    run = with_request(pair[0], 0, candidates=candidates)
+    _, _, *estimates = compare([run, pair[1]]).scales[0].sides[0]
+    metric = summarise(run).metrics[0]
+    assert [one.n for one in estimates] == [metric.baseline.n, metric.chosen.n, metric.oracle.n] == [23, 22, 23]
 
 
 def test_of_a_run_that_keeps_one_candidate_neither_the_random_nor_the_best_one_is_known(
