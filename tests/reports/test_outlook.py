@@ -15,6 +15,7 @@ from reports.outlook import outlook_of
 from reports.read_run import read_run
 from tts_eval.cli.app import app
 from tts_eval.config import RunConfig
+from tts_eval.types import Failure, FailureKind
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,22 @@ def test_more_requests_of_each_speaker_show_more(folder):
         outlook_of(replace(results, requests=spoken), 4, requests)[0].detectable for requests in (4, 12, 400)
     )
     assert few > as_many > many
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_of_a_run_that_was_stopped_only_what_is_there_counts(folder, is_made: bool):
+    results = read_run(folder)
+    lacking = Failure(FailureKind.NOT_MADE, "Not generated yet.")
+    stopped = tuple(
+        replace(request, candidates=tuple(
+            replace(one, scores={}, failure=None if is_made else lacking) for one in request.candidates
+        ))
+        if row >= 7 else request
+        for row, request in enumerate(results.requests)
+    )  # fmt: skip
+    half, there = (replace(results, requests=requests) for requests in (stopped, results.requests[:7]))
+    assert outlook_of(half, 12, 12) == outlook_of(there, 12, 12) != []
+    assert outlook_of(replace(results, requests=stopped[6:]), 12, 12) == []
 
 
 def test_where_nothing_was_chosen_nothing_is_said(tmp_path: Path):
