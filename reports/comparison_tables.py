@@ -246,8 +246,8 @@ def _scale_row(scale: Scale, place: int, has_truth: bool, has_ceiling: bool) -> 
     return (
         Cell(metric.name, scale.metric.judged[0].verifier_key),
         Cell(name, f"N = {n}"),
-        *([_cell(scale.truth, metric)] if has_truth else []),
-        *([_cell(scale.ceiling, metric)] if has_ceiling else []),
+        *([_not_a_side(scale.truth, metric)] if has_truth else []),
+        *([_not_a_side(scale.ceiling, metric)] if has_ceiling else []),
         _cell(random if n > 1 else None, metric), _cell(chosen, metric), _cell(oracle if n > 1 else None, metric),
         Cell(f"{chosen.n}/{chosen.n_expected}"),
     )  # fmt: skip
@@ -295,6 +295,14 @@ def _cell(estimate: Estimate | None, metric: Metric) -> Cell:
         return Cell(UNDEFINED)
     interval = interval_text(estimate.interval, metric, signed=False)
     return Cell(number(estimate.value, metric), "" if interval == UNDEFINED else interval)
+
+
+def _not_a_side(estimate: Estimate | None, metric: Metric) -> Cell:
+    """A number with what it rests on where that is not everything: the column Scored is about the sides."""
+    if estimate is None or not estimate.n:
+        return Cell(UNDEFINED)
+    cell, is_whole = _cell(estimate, metric), estimate.n == estimate.n_expected
+    return cell if is_whole else Cell(f"{cell.text} ({estimate.n}/{estimate.n_expected})", cell.detail)
 
 
 def _config(run: RunResults) -> dict[str, object]:

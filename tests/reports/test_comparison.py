@@ -249,6 +249,25 @@ def test_the_scale_has_a_random_one_the_chosen_one_and_the_best(pair: tuple[RunR
     assert "Truth" in [column.title for column in scale_table(comparison).columns]
 
 
+def test_recordings_that_a_judge_has_not_heard_are_counted_and_make_no_number_of_their_own(
+    pair: tuple[RunResults, RunResults],
+) -> None:
+    unheard = [HELD_OUT.verifier_key, SIMILARITY.verifier_key]
+    recorded = replace(
+        pair[0],
+        requests=tuple(
+            replace(request, ground_truth=replace(
+                request.first, scores={key: score for key, score in request.first.scores.items()
+                                       if key not in unheard[: 2 if row < 4 else 1]}
+            ))
+            for row, request in enumerate(pair[0].requests)
+        ),
+    )  # fmt: skip
+    table = scale_table(compare([recorded, pair[1]]))
+    none, some, most = (row[2].text for row in table.rows[::2])
+    assert none == "n/a" and some.endswith(" (19/24)") and most.endswith(" (23/24)")
+
+
 def test_what_the_random_one_and_the_best_rest_on_is_what_the_report_says(pair: tuple[RunResults, RunResults]) -> None:
     """The judge heard others of the pool, though not the chosen one."""
     first = pair[0].requests[0]
