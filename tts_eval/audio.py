@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,9 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 SILENCE_DBFS = -60.0
 MOST_CHANNELS = 64
 """More columns than this are not channels."""
+NO_LENGTH = 2**63 - 1
+"""Frames that libsndfile gives a FLAC that was streamed, whose header does not say how many it has."""
+_BLOCK = 1 << 20
 
 
 class Clip:
@@ -157,7 +161,8 @@ def read_audio(path: Path) -> Clip:
     if not path.is_file():
         raise AudioError(f"No audio file at {path}.")
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            samples, rate = read_samples(file), file.samplerate
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:  # TypeError: headerless .raw
         raise AudioError(
             f"{path} cannot be read as audio ({error}). "
@@ -166,6 +171,22 @@ def read_audio(path: Path) -> Clip:
     if not len(samples):
         raise AudioError(f"{path} holds 0 samples; expected speech. Make the file again.")
     return Clip(samples, rate)
+
+
+def read_samples(file: Any, most: float = math.inf) -> np.ndarray:
+    """The samples of an open `soundfile.SoundFile`, at most `most` of each channel: float32 [T, channels].
+
+    soundfile seeks to where it is behind every read, which libsndfile cannot do at the end of a streamed FLAC.
+    """
+    if file.frames < NO_LENGTH:
+        samples: np.ndarray = file.read(int(min(most, file.frames)), dtype="float32", always_2d=True)
+        return samples
+    file.seekable = lambda: False
+    blocks = [np.zeros((0, file.channels), dtype=np.float32)]
+    while most > 0 and len(block := file.read(int(min(most, _BLOCK)), dtype="float32", always_2d=True)):
+        blocks.append(block)
+        most -= len(block)
+    return np.concatenate(blocks)
 
 
 def encode_audio(clip: Clip, container: str) -> bytes:

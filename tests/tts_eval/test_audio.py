@@ -217,6 +217,17 @@ def test_a_file_that_is_not_audio_is_named(tmp_path: Path, content):
         read_audio(path)
 
 
+def test_a_flac_that_was_streamed_is_read_to_its_end(tmp_path: Path):
+    clip = Clip(sine(16_000, seconds=70), 16_000)  # more than one block
+    flac = bytearray(encode_audio(clip, "FLAC"))
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])  # its number of samples: unknown
+    (tmp_path / "a.flac").write_bytes(flac)
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.flac").samples, clip.quantised().samples)
+    (tmp_path / "a.flac").write_bytes(flac[:-1000])
+    with pytest.raises(AudioError, match="cannot be read"):
+        read_audio(tmp_path / "a.flac")
+
+
 def test_raw_samples_are_refused(tmp_path: Path):
     (tmp_path / "a.raw").write_bytes(bytes(100))
     with pytest.raises(AudioError, match=r"a\.raw"):

@@ -1,7 +1,8 @@
 """Audio that another system made: heard as it is, cut where it is too long, refused where it is broken.
 
 A file that ends before its own header says so was cut on the way, which a decoder would not tell. Headers
-that were written before the length was known (streamed WAV) name an impossible one, and are believed by nobody.
+that were written before the length was known (streamed WAV or FLAC) name an impossible one or none, and are believed
+by nobody.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tts_eval.audio import Clip
+from tts_eval.audio import NO_LENGTH, Clip, read_samples
 from tts_eval.errors import AudioError
 from tts_eval.types import Candidate, Cost, FinishReason, Job
 
@@ -51,8 +52,8 @@ def decode_received(content: bytes, longest_seconds: float) -> Received:
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, limit = file.samplerate, int(longest_seconds * file.samplerate)
-            samples = file.read(limit + 1, dtype="float32", always_2d=True)
-            if len(samples) < min(file.frames, limit + 1):
+            samples = read_samples(file, limit + 1)
+            if file.frames < NO_LENGTH and len(samples) < min(file.frames, limit + 1):
                 raise AudioError(f"the audio ends after {len(samples)} of {file.frames} samples: it was cut on the way")
     except (soundfile.LibsndfileError, RuntimeError, TypeError) as error:
         raise AudioError(f"expected audio, got {len(content)} bytes that are none") from error
@@ -83,14 +84,16 @@ def _with_length(content: bytes) -> bytes:
     """
     if not content.startswith(b"RIFF"):
         return content
-    declared = _number(content[4:8]) + CHUNK_HEADER
-    if len(content) < declared <= MOST_BYTES:
-        raise AudioError(f"the WAV ends after {len(content)} of {declared} bytes: it was cut on the way")
     start = len(b"RIFF....WAVE")
     while content[start : start + 4] not in (b"data", b""):
         size = _number(content[start + 4 : start + CHUNK_HEADER])
         start += CHUNK_HEADER + size + size % 2
-    if _number(content[start + 4 : start + CHUNK_HEADER]) or len(content) <= start + CHUNK_HEADER:
+    # The part with the samples says what must be there; the file's own length is wrong in many a file that is whole.
+    size = _number(content[start + 4 : start + CHUNK_HEADER])
+    end = start + CHUNK_HEADER + size
+    if len(content) < end <= MOST_BYTES and size:
+        raise AudioError(f"the WAV ends after {len(content)} of {end} bytes: it was cut on the way")
+    if size or len(content) <= end:
         return content
     return content[: start + 4] + b"\xff\xff\xff\xff" + content[start + CHUNK_HEADER :]
 

@@ -15,9 +15,13 @@ from tts_eval.audio import Clip, encode_audio
 RATE = 24_000
 
 
-def tone_wav(seconds: float = 0.5) -> bytes:
+def tone(seconds: float = 0.5) -> Clip:
     time = np.arange(int(RATE * seconds)) / RATE
-    return encode_audio(Clip((0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32), RATE), "WAV")
+    return Clip((0.3 * np.sin(2 * np.pi * 220 * time)).astype(np.float32), RATE)
+
+
+def tone_wav(seconds: float = 0.5) -> bytes:
+    return encode_audio(tone(seconds), "WAV")
 
 
 @dataclass

@@ -12,9 +12,9 @@ from email.utils import format_datetime
 import numpy as np
 import pytest
 import soundfile
-from speech_server import RATE, Reply, serving, tone_wav
+from speech_server import RATE, Reply, serving, tone, tone_wav
 
-from tts_eval.audio import Clip
+from tts_eval.audio import Clip, encode_audio
 from tts_eval.errors import SynthesisError
 from tts_eval.limits import limit_notes
 from tts_eval.synthesizers import load_synthesizer
@@ -244,6 +244,23 @@ def test_a_streamed_wav_may_have_a_note_of_odd_length(make_jobs):
     wav[4:8] = wav[data + 4 : data + 8] = struct.pack("<I", 0)
     note = b"LIST" + struct.pack("<I", 5) + b"hello\0"
     assert say(Reply(bytes(wav[:data]) + note + bytes(wav[data:])), make_jobs).clip.seconds == pytest.approx(0.5)
+
+
+def test_a_wav_that_is_whole_need_not_know_how_long_the_file_is(make_jobs):
+    wav = bytearray(tone_wav())
+    wav[4:8] = struct.pack("<I", len(wav))  # eight too many
+    assert say(Reply(bytes(wav)), make_jobs).clip.seconds == pytest.approx(0.5)
+    wav[4:8] = b"\xff" * 4
+    assert say(Reply(bytes(wav[:-2000])), make_jobs).failure.kind is FailureKind.UNREADABLE
+
+
+def test_a_streamed_flac_is_heard_whole_or_not_at_all(make_jobs):
+    flac = bytearray(encode_audio(tone(), "FLAC"))
+    flac[21:26] = bytes([flac[21] & 0xF0, 0, 0, 0, 0])  # its number of samples: unknown
+    assert say(Reply(bytes(flac)), make_jobs).clip.seconds == pytest.approx(0.5)
+    assert say(Reply(bytes(flac[: len(flac) // 2])), make_jobs).failure.kind is FailureKind.UNREADABLE
+    made = say(Reply(bytes(flac)), make_jobs, sampling=Sampling(max_seconds=0.25))
+    assert (made.clip.seconds, made.finish) == (0.25, FinishReason.LENGTH)
 
 
 @pytest.mark.parametrize("settings", ["", ",format=pcm"])
