@@ -43,7 +43,8 @@ class Download:
 
     def is_there(self, data_dir: Path) -> bool:
         """Whether it need not be fetched."""
-        return (data_dir / self.target).exists()
+        # Whoever unpacked the archive by hand has the folder under its name in there.
+        return any((data_dir / path).exists() for path in (self.target, self.member) if path)
 
 
 def fetch(download: Download, data_dir: Path, advance: Advance) -> None:
@@ -53,8 +54,11 @@ def fetch(download: Download, data_dir: Path, advance: Advance) -> None:
         DataError: it cannot be fetched, is not what was published, or does not unpack; what was fetched is kept
             where it is sound, and the next call goes on from there.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
     target = data_dir / download.target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be made: {error}. Give another folder as --data-dir.") from error
     part = data_dir / f"{PurePosixPath(download.url).name}.part"
     try:
         _receive(download, part, advance)
@@ -65,7 +69,6 @@ def fetch(download: Download, data_dir: Path, advance: Advance) -> None:
             f"or download it yourself to {part.with_suffix('')} and rename that to {part.name}."
         ) from error
     _check(download, part)
-    target.parent.mkdir(parents=True, exist_ok=True)
     if not download.member:
         part.replace(target)
         return

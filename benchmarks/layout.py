@@ -69,11 +69,17 @@ def data_root(data_dir: Path, wanted: Sequence[str], what: str) -> Path:
 
 
 def _holds(folder: Path, wanted: Sequence[str]) -> bool:
-    return any((folder / path).exists() for path in wanted)
+    try:
+        return any((folder / path).exists() for path in wanted)
+    except OSError:  # a folder of somebody else, such as lost+found, holds nothing for us
+        return False
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir())[:100]
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir())[:100]
+    except OSError:
+        return []
 
 
 def inside(data_dir: Path, path: str, where: str) -> Path:

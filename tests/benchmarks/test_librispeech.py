@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +145,28 @@ def test_a_folder_a_level_off_is_named_with_the_right_one(tmp_path: Path):
     ):
         with pytest.raises(DataError, match=f"{word}.*Use --data-dir {root}"):
             load_suite("librispeech", data_dir=wrong)
+
+
+def test_a_folder_of_somebody_else_is_passed_over_on_the_way_to_the_right_one(tmp_path: Path, monkeypatch):
+    root = make_librispeech(tmp_path / "LibriSpeech", {"84-121-0001": 5.0}, subset="test-clean")
+    locked = tmp_path / ".locked"
+    locked.mkdir()
+    stat, iterdir = Path.stat, Path.iterdir  # rights mean nothing to root, so they are acted
+
+    def may_be_looked_at(path: Path, **settings: bool) -> os.stat_result:
+        if path.parent == locked:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **settings)
+
+    def may_be_listed(path: Path) -> Iterator[Path]:
+        if path == locked:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "stat", may_be_looked_at)
+    monkeypatch.setattr(Path, "iterdir", may_be_listed)
+    with pytest.raises(DataError, match=f"too shallow.*Use --data-dir {root}"):
+        load_suite("librispeech:test-clean", data_dir=tmp_path)
 
 
 def test_the_official_files_are_read(data: Path):

@@ -221,6 +221,19 @@ def test_prepare_fetches_only_what_is_missing_and_checks_it(server: Server, tmp_
     assert "does not hold LibriSpeech's test-clean" in finding.found or "has no SPEAKER" in finding.found
 
 
+def test_what_was_unpacked_by_hand_is_not_fetched_again(server: Server, tmp_path: Path):
+    (tmp_path / "Corpus/part").mkdir(parents=True)
+    fetch_missing(replace(sources.SOURCES["librispeech"], downloads=(server.offer(GOOD),)), tmp_path)
+    assert server.ranges == []
+
+
+def test_a_folder_that_cannot_be_made_is_said(server: Server, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match=r"file/below cannot be made: .*Give another folder as --data-dir"):
+        fetch(server.offer(GOOD), tmp_path / "file/below", lambda _: None)
+    assert server.ranges == []
+
+
 def test_check_counts_what_is_there_and_compares_lists(data: Path, tmp_path: Path):
     source = source_of("seed-tts-eval:en")
     layout, suite = check("seed-tts-eval:en", source, data / "seedtts_testset")
