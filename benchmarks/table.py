@@ -19,6 +19,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -35,6 +36,7 @@ KEYS = ("id", "text", "language", "prompt", "prompt_text", "style", "ground_trut
 READERS = (".csv", ".tsv", ".jsonl", ".parquet")
 BEYOND = "\0"
 """Stands for the column of cells that no column is for; no file can have one of this name."""
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9_-]+)?")
 Row: TypeAlias = Mapping[str, object]
 
 
@@ -104,7 +106,8 @@ def _read(path: Path) -> list[Row]:
             case ".parquet":
                 import pyarrow.parquet
 
-                table: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+                with path.open("rb") as stream:  # pyarrow reads a folder of parts too, which is no file to digest
+                    table: list[Row] = pyarrow.parquet.read_table(stream).to_pylist()
                 return table
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's errors are ValueErrors
         raise DataError(f"{path} cannot be read as a table: {error}. Expected a whole file, text in UTF-8.") from error
@@ -137,6 +140,9 @@ def _request(values: Mapping[str, str], folder: Path, number: int, where: str) -
     name = values.get("id") or str(number)
     if "/" in name or "\0" in name:
         raise DataError(f"{where}: '{name}' is not usable as an id; expected a plain file name")
+    language = values.get("language") or language_of(text)
+    if not _LANGUAGE.fullmatch(language):
+        raise DataError(f"{where}: '{language}' is no code of a language; expected en, zh, en-GB ...")
     audio = {key: _audio(values.get(key, ""), folder, where) for key in ("prompt", "ground_truth")}
     emotion = emotion_name(values["emotion"]) if values.get("emotion") else ""
     prompt = Prompt(
@@ -147,7 +153,7 @@ def _request(values: Mapping[str, str], folder: Path, number: int, where: str) -
     return Request(
         id=name,
         text=text,
-        language=values.get("language") or language_of(text),
+        language=language,
         prompt=None if prompt == Prompt() else prompt,
         ground_truth=audio["ground_truth"],
         group=values.get("group", ""),

@@ -87,6 +87,7 @@ def test_bad_rows_are_named_together(tmp_path: Path):
         {"id": "d", "text": "gone", "prompt": "p/2.wav"},
         {"id": "e", "text": "out", "prompt": "/etc/hostname"},
         {"id": "f", "text": {"array": [1]}, "prompt": ""},
+        {"id": "g", "text": "a name", "prompt": "", "language": "English"},
     ]
     with pytest.raises(DataError) as caught:
         load_suite(f"table:{write_table(tmp_path, 'jsonl', rows)}", data_dir=tmp_path)
@@ -97,6 +98,7 @@ def test_bad_rows_are_named_together(tmp_path: Path):
         "row 5: no audio at",
         "row 6: the path '/etc/hostname' leaves the data folder",
         "row 7: expected plain text, found a dict",
+        "row 8: 'English' is no code of a language; expected en, zh, en-GB",
     ):
         assert part in str(caught.value)
 
@@ -136,12 +138,15 @@ def test_a_text_may_hold_any_line_separator(tmp_path: Path):
         ("table:nowhere.csv", DataError, "cannot be read as a table"),
         ("table:corpus.xlsx", DataError, "expected one of .csv, .tsv, .jsonl, .parquet"),
         ("table:broken.parquet", DataError, "cannot be read as a table"),
+        ("table:parts.parquet", DataError, "Is a directory"),
         ("table:broken.jsonl", DataError, "cannot be read as a table"),
     ],
 )
 def test_what_is_wrong_with_the_whole_is_said(tmp_path: Path, spec, error, message):
     write_table(tmp_path, "csv")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 not")
+    (tmp_path / "parts.parquet").mkdir()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([{"text": "a"}]), tmp_path / "parts.parquet/0.parquet")
     (tmp_path / "broken.jsonl").write_text("[1, 2]\n")
     with pytest.raises(error) as caught:
         load_suite(spec, data_dir=tmp_path)
