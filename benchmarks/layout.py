@@ -14,6 +14,7 @@ from pathlib import Path
 from tts_eval.audio import Excerpt
 from tts_eval.errors import ConfigError, DataError
 from tts_eval.language import HAN
+from tts_eval.text import language_code
 from tts_eval.types import Request
 
 NAMED = 10
@@ -175,6 +176,12 @@ def wrong_language(requests: Sequence[Request], language: str, advice: str) -> l
         f"{len(others)} of {len(requests)} texts are {found}, '{example.id}' for one: {example.text[:40]!r}; "
         f"expected language '{language}'. {advice}"
     ]
+
+
+def content_judge(requests: Sequence[Request]) -> str:
+    """The verifier of words: under a protocol that has Chinese where some of the texts are."""
+    is_chinese = any(language_code(request.language) == "zh" for request in requests)
+    return "asr:base:seed-tts@1" if is_chinese else "asr:base"
 
 
 def suite_name(name: str, requests: Sequence[Request], *, is_whole: bool) -> str:

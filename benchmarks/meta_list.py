@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from benchmarks.layout import decode, inside, lines_of, raise_problems
+from benchmarks.layout import content_judge, decode, inside, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.audio import AUDIO_SUFFIXES
 from tts_eval.errors import ConfigError, DataError
@@ -43,7 +43,7 @@ def load_list(*, argument: str, data_dir: Path | None) -> Suite:
     return Suite(
         name=f"list-{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}@1",
         requests=requests,
-        judges=("asr:base", *(["speaker:campplus"] if any(map(_has_voice, requests)) else [])),
+        judges=(content_judge(requests), *(["speaker:campplus"] if any(map(_has_voice, requests)) else [])),
     )
 
 

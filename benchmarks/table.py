@@ -24,7 +24,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from benchmarks.layout import inside, is_file, lines_of, raise_problems
+from benchmarks.layout import content_judge, inside, is_file, lines_of, raise_problems
 from benchmarks.suite import Suite
 from tts_eval.emotions import emotion_name
 from tts_eval.errors import ConfigError, DataError
@@ -80,7 +80,7 @@ def load_table(*, argument: str, data_dir: Path | None) -> Suite:
         name=f"table-{path.stem}-{digest}@1",
         requests=tuple(requests.values()),
         judges=(
-            "asr:base",
+            content_judge(list(requests.values())),
             *(["speaker:campplus"] if has_prompts else []),
             *(["emotion"] if "emotion" in chosen else []),
             "quality",

@@ -6,7 +6,10 @@ from benchmarks.mini import prompt_path
 from benchmarks.suite import Suite, load_suite, suites
 from tts_eval.audio import read_audio
 from tts_eval.errors import ConfigError, DataError, UnknownNameError
+from tts_eval.registry import parse_spec
+from tts_eval.text import load_languages
 from tts_eval.types import Request
+from verifiers import asr
 
 
 @pytest.mark.parametrize("name", ["mini", "mini-dev"])
@@ -91,6 +94,14 @@ def test_a_list_with_and_without_ground_truth(tmp_path: Path):
 def test_the_characters_of_a_list_tell_its_languages(tmp_path: Path):
     path = write_list(tmp_path, "a|say this", "b|今天天气不错")
     assert [request.language for request in load_suite(f"list:{path}").requests] == ["en", "zh"]
+
+
+@pytest.mark.parametrize(("texts", "protocol"), [(["one"], "whisper-norm@1"), (["one", "天气"], "seed-tts@1")])
+def test_the_judge_of_a_list_has_a_protocol_for_its_languages(tmp_path: Path, texts, protocol):
+    path = write_list(tmp_path, *(f"{number}|{text}" for number, text in enumerate(texts)))
+    suite = load_suite(f"list:{path}")
+    assert asr._split_protocol(parse_spec(suite.judges[0]).argument) == ("base", protocol)
+    assert {request.language for request in suite.requests} <= set(load_languages(protocol))
 
 
 def test_the_short_forms_of_a_list(tmp_path: Path):

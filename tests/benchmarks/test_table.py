@@ -64,7 +64,7 @@ def test_columns_that_bear_their_names_need_no_mapping(tmp_path: Path):
     assert [(r.id, r.text, r.language) for r in suite.requests] == [("1", "one", "zh"), ("2", "今天", "zh")]
     assert (first.ground_truth, first.prompt.style) == (tmp_path / "p/1.wav", "calm")
     assert second.prompt is None
-    assert suite.judges == ("asr:base", "quality")
+    assert suite.judges == ("asr:base:seed-tts@1", "quality")
 
 
 def test_the_name_depends_on_content_and_mapping(tmp_path: Path):
