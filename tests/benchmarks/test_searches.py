@@ -159,3 +159,11 @@ def test_folders_say_how_the_budget_was_spent():
     then = replace(CONFIG, then="asr:base")
     assert default_folder(then).name == "mini-fake-beam-step-0.2-expand-3-keep-2-n4-then-asr-base"
     assert load_strategy(BEAM, sampling=sampling_of(CONFIG), run_seed=0)
+
+
+def test_the_default_folder_has_a_name_that_file_systems_take(tmp_path: Path):
+    specs = [f"openai:http://127.0.0.1:8000/v1,model={'large-' * 50}{number}" for number in (1, 2)]
+    names = {default_folder(replace(CONFIG, synth=spec)).name for spec in specs}
+    assert len(names) == 2
+    for name in names:
+        (tmp_path / name).mkdir()

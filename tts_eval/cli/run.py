@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,9 @@ from tts_eval.cli.folders import worked_on
 from tts_eval.cli.progress_lines import ProgressKind, show
 from tts_eval.cli.report import exit_code, finish
 from tts_eval.config import RunConfig, is_whole_pool, parse_config, read_yaml
+
+LONGEST_NAME = 200
+"""Characters of a run folder's name: file systems take 255 bytes, and the specs of servers and tables are long."""
 
 
 def _default(setting: str) -> str:
@@ -128,10 +132,13 @@ def run_command(
 def default_folder(config: RunConfig) -> Path:
     """runs/SUITE-SYNTH-nN, or -STRATEGY-nN-then-RULE-BUDGET where that is not all, in characters of any file system.
 
-    N is part of every name: which strategies use it is their own business.
+    N is part of every name: which strategies use it is their own business. A name that is too long ends in a digest.
     """
     spent = [f"n{config.n}"]
     if not is_whole_pool(config):
         spent = [config.strategy, *spent, *([f"then-{config.then}"] if config.then else []), config.budget]
     name = "-".join(filter(None, [config.suite, config.synth, *spent]))
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+    if len(plain) > LONGEST_NAME:
+        plain = f"{plain[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return Path("runs") / plain
