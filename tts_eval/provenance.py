@@ -13,9 +13,9 @@ from tts_eval.execution import available_cores
 from tts_eval.version import __version__
 
 PACKAGES = (
-    "numpy", "pandas", "soxr", "soundfile", "jiwer", "whisper-normalizer", "zhon", "ctranslate2", "faster-whisper",
-    "tokenizers", "openai-whisper", "onnxruntime", "onnx", "piper-tts", "torch", "torchaudio", "transformers",
-    "webrtcvad-wheels",
+    "numpy", "pandas", "soxr", "soundfile", "jiwer", "whisper-normalizer", "zhon", "zhconv", "ctranslate2",
+    "faster-whisper", "funasr", "tokenizers", "openai-whisper", "onnxruntime", "onnx", "piper-tts",
+    "torch", "torchaudio", "transformers", "webrtcvad-wheels",
 )  # fmt: skip
 
 

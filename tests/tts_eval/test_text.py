@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tts_eval.errors import UnknownNameError
+from tts_eval.provenance import PACKAGES
 from tts_eval.text import load_languages, load_protocol, protocols
 
 PINNED = json.loads((Path(__file__).parents[1] / "golden" / "protocols.json").read_text(encoding="utf-8"))
@@ -131,3 +132,7 @@ def test_a_reference_without_words_is_refused(name, text):
 def test_a_typo_gets_a_suggestion():
     with pytest.raises(UnknownNameError, match="Did you mean 'seed-tts@1'"):
         load_protocol("seed-tts@2")
+
+
+def test_a_run_records_the_versions_of_what_decides_its_error_rates():
+    assert {"jiwer", "whisper-normalizer", "zhon", "zhconv", "funasr"} <= set(PACKAGES)
