@@ -35,6 +35,8 @@ class SpeechT5Voice:
     def __init__(self, folder: Path, options: VoiceOptions, device: torch.device) -> None:
         import torch
 
+        if options.speaker is not None:
+            raise ConfigError([f"{folder.name} is a SpeechT5, which has no use for speaker=; give voice=FILE.npy."])
         try:
             import sentencepiece  # noqa: F401
         except ImportError as error:

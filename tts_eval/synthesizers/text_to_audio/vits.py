@@ -30,6 +30,8 @@ class VitsVoice:
         import torch
         from transformers import VitsModel, VitsTokenizer
 
+        if options.voice or options.vocoder:
+            raise ConfigError([f"{folder.name} is a VITS, which has no use for voice= or vocoder=; drop them."])
         self._tokenizer: Any = VitsTokenizer.from_pretrained(folder)
         needs = {"phonemizer": self._tokenizer.phonemize, "uroman": self._tokenizer.is_uroman}
         for package, is_needed in needs.items():

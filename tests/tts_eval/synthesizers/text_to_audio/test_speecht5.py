@@ -113,6 +113,8 @@ def test_what_it_cannot_read_is_a_failure(parts, make_jobs, text):
 def test_a_voice_is_needed_and_has_a_size(parts):
     with pytest.raises(ConfigError, match="needs a speaker"):
         load_synthesizer(f"transformers:{parts / 'model'},device=cpu,vocoder={parts / 'vocoder'}")
+    with pytest.raises(ConfigError, match="no use for speaker="):
+        load_synthesizer(f"{spec(parts)},speaker=1")
     np.save(parts / "long.npy", np.zeros(5))
     (parts / "text.npy").write_text("not numbers")
     for name in ("long.npy", "text.npy", "nowhere.npy"):

@@ -144,6 +144,12 @@ def test_a_speaker_of_a_model_with_one_is_refused(checkpoint):
         load_synthesizer(f"transformers:{checkpoint},device=cpu,speaker=1")
 
 
+@pytest.mark.parametrize("setting", ["voice=a.npy", "vocoder=a/b"])
+def test_what_only_speecht5_has_is_refused(checkpoint, setting):
+    with pytest.raises(ConfigError, match="no use for voice= or vocoder="):
+        load_synthesizer(f"transformers:{checkpoint},device=cpu,{setting}")
+
+
 def test_a_prompt_that_is_ignored_is_said(vits):
     prompted = Request(id="p", text="x", prompt=Prompt(audio=Clip(np.zeros(9), 9)))
     assert len(limit_notes(vits, [prompted])) == 1
