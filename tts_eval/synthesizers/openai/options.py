@@ -5,10 +5,9 @@
 
 URL is the server, with or without `/v1` or `/v1/audio/speech`. Keys: `model`; `voice`; `format` (wav, flac,
 mp3, opus, pcm; default wav); `rate` (hertz of pcm, which does not say; default 24000); `send` (what of a job
-goes along beside the text, joined by +, see `FIELDS`); `concurrency` (requests under way at a time; default 4;
-`run` asks for 16 candidates at a time, so more than that is of no use there); `timeout` (seconds until an answer must
-be complete; default 120); `retries` (default 3); `revision` (what you call the weights behind the server, which
-nobody else can see: another one is another synthesizer).
+goes along beside the text, joined by +, see `FIELDS`); `concurrency` (requests under way at a time; default 4);
+`timeout` (seconds until an answer must be complete; default 120); `retries` (default 3); `revision` (what you call the
+weights behind the server, which nobody else can see: another one is another synthesizer).
 
 The key stands in none of them: it is read from $OPENAI_API_KEY when the synthesizer is loaded.
 """
