@@ -196,7 +196,7 @@ BUNDLED: tuple[Bundled, ...] = (
             "model.safetensors": "3ec622e4db0a3d9261afbcf327bb69244cddc2c18d1aced6934a1a49e6b3e5fb",
             "tokenizer.json": "e4131d7f282c8445bf4a0b67e913c65e6d4e25dd3176295158989040d406b2aa",
             "config.json": "643b63fda3507640e84b89e5f9b78db3552689d9b7a2a00183b8e01f3679619a",
-            "tts_eval.json": "5ec95e30fb06b447cef94b2f232f02b2467b8f53ecc6e5c769ed8808af330b9f",
+            "tts_eval.json": "d2d320b126d8d70076d21741e9f002b70235e51edba00f1e426c522b00ccdf0b",
             "tokenizer_config.json": "aeb13c1d8ad79f1a741bb62b127590896f325db29331372d5525c83dd12d713d",
             "codec/config.json": "c6995385907ed35a29bd03dd61a5da942da2ac5b7fe852ab37974a003983d4ac",
             "codec/model.safetensors": "ed70de324118219ae5783fff6d88e205418a0d7d85e9f394acb90393d743cee1",

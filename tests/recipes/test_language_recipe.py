@@ -18,7 +18,7 @@ from tts_eval.recipes.language_training import LanguageTraining, ModelShape
 from tts_eval.recipes.token_table import TokenTable
 from tts_eval.synthesizers import load_synthesizer
 from tts_eval.synthesizers.llasa.format import LlasaFormat
-from tts_eval.synthesizers.llasa.words import WordFormat
+from tts_eval.synthesizers.llasa.words import SLACK, WordFormat
 from tts_eval.synthesizers.nano_codec import CodecConfig, NanoCodec
 from tts_eval.synthesizers.phoneme_alignment import FILE as PHONEME_HEAD
 from tts_eval.synthesizers.phoneme_alignment import PhonemeHead
@@ -115,6 +115,35 @@ def test_sequences_are_those_that_are_spoken_from_and_only_speech_is_predicted(t
     labels = torch.tensor(heard).masked_fill(~torch.tensor(said), IGNORED)
     assert torch.equal(batch.labels[0, len(prompted.ids) :], labels[len(prompted.ids) :])
     assert (batch.labels[0] >= 0).sum() == len(clip.codes) + len(other.codes) + len(prompted.script) + 1 + 2
+
+
+def test_a_prompt_that_leaves_no_room_is_heard_from_a_later_word_on(tmp_path: Path):
+    training = make_training()
+    _, other, _, clip = make_clips(4)
+    training.export(tmp_path / "model")
+    base = LlasaFormat.load(tmp_path / "model", chat=False)
+    words = clip.phonemes.split()
+
+    def prompt(longest: int) -> list[int]:
+        form = WordFormat(base, FakeAligner(), longest=longest)
+        return form.prompt(other.phonemes, transcript=clip.phonemes, codes=clip.codes.tolist()).ids
+
+    def without(words_left_out: int) -> list[int]:
+        known = " ".join(words[words_left_out:])
+        left_out = 2 * sum(map(len, words[:words_left_out]))
+        return (
+            WordFormat(base, FakeAligner())
+            .prompt(other.phonemes, transcript=known, codes=clip.codes[left_out:].tolist())
+            .ids
+        )
+
+    wholes = [without(number) for number in range(len(words))]
+    assert prompt(0) == prompt(10_000) == wholes[0]
+    found = [wholes.index(prompt(longest)) for longest in range(200, 0, -1)]
+    assert found == sorted(found) and set(found) == set(range(len(words))), "a word stays, however little room there is"
+    said = 3 * len("".join(other.phonemes.split())) + len(other.phonemes.split()) + SLACK
+    fitting = len(wholes[1]) - len(base.encode(other.phonemes.split()[0])) + said
+    assert wholes.index(prompt(fitting)) == 1 and wholes.index(prompt(fitting - 1)) == 2
 
 
 @pytest.mark.parametrize("begun", [1, 6, 9])

@@ -80,7 +80,10 @@ def make(options: argparse.Namespace) -> None:
     rate = LearningRate(rate=options.rate, steps=options.steps, decay_steps=options.decay_steps)
     training = LanguageTraining(shape, rate, device=device, bf16=options.bf16, seed=options.seed)
     settings = SequenceSettings(
-        tokens=options.batch_tokens, shortest_first_steps=options.shortest_first_steps, code_noise=options.code_noise
+        tokens=options.batch_tokens,
+        longest=shape.longest,
+        shortest_first_steps=options.shortest_first_steps,
+        code_noise=options.code_noise,
     )
     batches = Batches(coded["training"], training.vocabulary, settings, options.seed)
     training.resume(options.out)

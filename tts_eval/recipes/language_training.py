@@ -55,6 +55,8 @@ class ModelShape:
     kv_heads: int = 2
     inner_width: int = 640
     context: int = 1024
+    longest: int = 512
+    """Tokens of a training sequence: beyond them the model is lost."""
     dropout: float = 0.0
     """Of attention; it makes a step half as long again, and pays where the data are an hour or two."""
 
@@ -190,6 +192,7 @@ class LanguageTraining:
             "codes_per_second": self.shape.codes_per_second,
             "temperature": TEMPERATURE,
             "context": self.shape.context,
+            "trained_tokens": self.shape.longest,
         }
         write_text_atomically(scratch / "tts_eval.json", json.dumps(notes, indent=2) + "\n")
         scratch.chmod(0o755)

@@ -9,7 +9,9 @@ A `tts_eval.json` beside config.json says what config.json has no words for; Lla
      "style": "Speaker {style} ",  how a prompt's style is written (default: it is ignored)
      "codes_per_second": 25,      rate of the codec it was trained with (default 50)
      "temperature": 0.6,          what a sampling temperature of 1 means (default 1)
-     "context": 2048}             most tokens of prompt and speech together (default 2048)
+     "context": 2048,             most tokens of prompt and speech together (default 2048)
+     "trained_tokens": 512}       of the longest sequence in training; with words, a prompt's beginning is left out
+                                  where all would take more (default 0: it never is)
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class CheckpointNotes:
     codes_per_second: float = 50.0
     temperature: float = 1.0
     context: int = 2048
+    trained_tokens: int = 0
 
 
 def find_checkpoint(source: Source, purpose: str) -> Path:
@@ -77,6 +80,7 @@ def read_notes(folder: Path) -> CheckpointNotes:
     kinds: dict[str, tuple[type, ...]] = {
         "text": (str,), "chat": (bool,), "words": (bool,), "style": (str,), "codec": (str,),
         "codes_per_second": (int, float), "temperature": (int, float), "context": (int,),
+        "trained_tokens": (int,),
     }  # fmt: skip
     wrong = [name for name, value in values.items() if name not in kinds or not isinstance(value, kinds[name])]
     if wrong:

@@ -81,7 +81,9 @@ def load(options: LlasaOptions) -> Loaded:
     engine = Engine(from_llama(model, context), head, codec.codec, embedding=embedding, rows=options.rows)
     return Loaded(
         engine=engine,
-        format=WordFormat(style, PhonemeAligner.load(find_checkpoint(source, "codec"), device))
+        format=WordFormat(
+            style, PhonemeAligner.load(find_checkpoint(source, "codec"), device), longest=notes.trained_tokens
+        )
         if notes.words
         else style,
         context=context,

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.mini import PROMPT_TEXT, prompt_path
 from tts_eval import phonemes, weights
-from tts_eval.audio import read_audio
+from tts_eval.audio import Clip, read_audio
 from tts_eval.errors import ConfigError, MissingDependencyError, SynthesisError
 from tts_eval.ge2e import GE2EEncoder
 from tts_eval.seeds import candidate_seed
@@ -62,6 +63,18 @@ def test_a_second_of_steps_is_about_a_second_of_speech(nano, seconds):
     generation = nano.begin([job for text in TEXTS for job in jobs(Request(id=text[:4], text=text), 3)])
     generation.advance(round(seconds / nano.step_seconds))
     assert np.mean([candidate.clip.seconds for candidate in generation.audio()]) == pytest.approx(seconds, rel=0.25)
+
+
+def test_a_long_prompt_leaves_room_for_a_long_text(nano):
+    clip = read_audio(prompt_path())
+    long = Clip(np.tile(clip.samples, 4), clip.rate)
+    assert long.seconds > 9.0
+    text = "The baker opened his shop before the sun was up, and the smell of bread filled the whole street."
+    request = Request(id="long", text=text, prompt=Prompt(audio=long, transcript=" ".join([PROMPT_TEXT] * 4)))
+    made = nano.generate(jobs(request, 4))
+    assert sum(candidate.finish is FinishReason.EOS for candidate in made) >= 3
+    scores = load_verifier("asr:tiny.en").score([Item(request=request, candidate=candidate) for candidate in made])
+    assert np.median([score.values["wer"] for score in scores]) < 0.4
 
 
 def test_the_prompt_sets_the_voice(nano, data):
