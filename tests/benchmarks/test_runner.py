@@ -193,9 +193,10 @@ def test_mended_files_are_seen_by_the_next_run(tmp_path: Path, tone: Clip):
     assert frame(out)["fake#stray"].tolist() != before["fake#stray"].tolist()
 
 
-def test_a_prompt_that_cannot_be_read_does_not_end_the_run(tmp_path: Path, monkeypatch):
-    (tmp_path / "prompt.wav").write_text("no audio")
-    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path / "prompt.wav"))
+def test_a_prompt_that_breaks_off_does_not_end_the_run(tmp_path: Path, monkeypatch, tone: Clip):
+    write_audio(tmp_path / "prompt.flac", tone)
+    (tmp_path / "prompt.flac").write_bytes((tmp_path / "prompt.flac").read_bytes()[:200])
+    request = Request(id="r", text="one two", prompt=Prompt(audio=tmp_path / "prompt.flac"))
     suite = Suite(name="odd@1", requests=(request,), judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
     run(replace(CONFIG, limit=None), tmp_path / "run")

@@ -61,9 +61,10 @@ def recorded(monkeypatch, tmp_path: Path) -> Path:
     time = np.arange(RATE) / RATE
     for number in range(2):
         tone = 0.5 * np.sin(2 * np.pi * (200 + 150 * number) * time) * (time < 0.5 + 0.25 * number)
-        write_audio(tmp_path / f"truth-{number}.wav", Clip(tone.astype(np.float32), RATE))
-    (tmp_path / "truth-2.wav").write_text("no audio")
-    requests = [Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.wav") for i in range(3)]
+        write_audio(tmp_path / f"truth-{number}.flac", Clip(tone.astype(np.float32), RATE))
+    whole = (tmp_path / "truth-1.flac").read_bytes()
+    (tmp_path / "truth-2.flac").write_bytes(whole[:200])  # its header is sound
+    requests = [Request(id=f"r{i}", text="one two", ground_truth=tmp_path / f"truth-{i}.flac") for i in range(3)]
     requests.append(Request(id="r3", text="one two"))
     suite = Suite(name="recorded@1", requests=tuple(requests), judges=("fake:2",))
     monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
@@ -87,7 +88,7 @@ def test_what_the_codec_gives_back_is_judged_by_every_judge_of_the_run(recorded:
                 for row in RunStore.read(recorded).candidates.values()
                 if row["request_id"] == request.id and row["synthesizer"] == "codec-resynthesis:half"
             )
-            clip, truth = read_audio(recorded / row["audio"]), read_audio(recorded.parent / f"truth-{number}.wav")
+            clip, truth = read_audio(recorded / row["audio"]), read_audio(recorded.parent / f"truth-{number}.flac")
             np.testing.assert_allclose(clip.samples, truth.samples / 2, atol=1e-4)
             assert request.resynthesis.value(metric) == verifier.score([item_of(request.id, clip)])[0].value
         unreadable, without = results.requests[2:]
@@ -159,9 +160,9 @@ def test_the_run_goes_on_with_it_and_later_judges_hear_it(recorded: Path, codecs
 
 
 def test_a_recording_that_is_no_longer_the_same_is_named(recorded: Path, codecs):
-    write_audio(recorded.parent / "truth-1.wav", Clip(np.full(RATE, 0.1, np.float32), RATE))
-    (recorded.parent / "truth-0.wav").unlink()
-    with pytest.raises(DataError, match=r"(?s)not as the run was given.*'r0': .*truth-0.wav\n'r1': .*truth-1.wav"):
+    write_audio(recorded.parent / "truth-1.flac", Clip(np.full(RATE, 0.1, np.float32), RATE))
+    (recorded.parent / "truth-0.flac").unlink()
+    with pytest.raises(DataError, match=r"(?s)not as the run was given.*'r0': .*truth-0.flac\n'r1': .*truth-1.flac"):
         add_resyntheses(recorded, "half")
     assert codecs["half"].encoded == 0
 
