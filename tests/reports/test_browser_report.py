@@ -174,7 +174,7 @@ def test_requests_are_found_by_text_group_failure_and_change(opened: Opened, res
     page.get_by_label("Failure").select_option("synthesis")
     assert ids(page) == ["sentence-002"]
     page.locator("#requests summary").click()
-    page.get_by_text("ValueError: <b>no phonemes</b>").wait_for()
+    expect(page.locator(".request .failure").first).to_contain_text("ValueError: <b>no phonemes</b>")
     page.get_by_label("Failure").select_option("")
     page.locator("#filter [name=change]").select_option("worse")
     worse = page.locator(".request .worse").count()
