@@ -25,7 +25,9 @@ from tts_eval.sweep_folder import FILE as SWEEP
 
 def report_command(
     runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Folder or URL of a run or sweep; or of runs.")],
-    audio: Annotated[str, typer.Option(help="Clips inside the page (embed), beside it (link), or none.")] = "embed",
+    audio: Annotated[
+        str, typer.Option(help="Clips inside the page (embed), played from the run (link), or none.")
+    ] = "embed",
     audio_dir: Annotated[
         str, typer.Option(help="Folder beside the page that gets every clip as Ogg Opus, instead of the page.")
     ] = "",
