@@ -58,7 +58,9 @@ suites.add(
     "ravdess", "benchmarks.ravdess:load_ravdess", "RAVDESS, emotional speech, five or (:all) eight; needs --data-dir"
 )
 suites.add("list", "benchmarks.meta_list:load_list", "a list in Seed-TTS-Eval's format; list:FILE or --data-dir")
-suites.add("table", "benchmarks.table:load_table", "CSV, JSONL or parquet: table:FILE,text=COLUMN,prompt=COLUMN,...")
+suites.add(
+    "table", "benchmarks.table:load_table", "CSV, TSV, JSONL or parquet: table:FILE,text=COLUMN,prompt=COLUMN,..."
+)
 
 
 def load_suite(

@@ -69,8 +69,8 @@ for _name, _target, _summary in (
     ("smc", "search.particles:ParticleSearch", "particles that are resampled by their scores"),
     ("rejection", "search.rejection:Rejection", "sample until a candidate is good enough, N at most"),
     ("adaptive", "search.adaptive:AdaptiveBestOfN", "best-of-N that stops when one more sample does not pay"),
-    ("consensus", "search.consensus:Consensus", "of N, the one whose transcript the others agree with most"),
-    ("early-rejection", "search.early_rejection:EarlyRejection", "N samples, the worst are dropped half-way"),
+    ("consensus", "search.consensus:Consensus", "of N, the one whose transcript (or voice) the others agree with most"),
+    ("early-rejection", "search.early_rejection:EarlyRejection", "N beginnings, the better ones go on"),
 ):
     strategies.add(_name, _target, _summary)
 

@@ -1,4 +1,4 @@
-"""Makes any text-to-speech model better at inference time, and proves by how much.
+"""Makes text-to-speech models better at inference time, and measures by how much.
 
 Everything a user needs is imported from here, and loaded when it is first touched (PEP 562), so
 `import tts_eval` costs milliseconds. The packages verifiers, search, benchmarks and reports hold

@@ -26,7 +26,9 @@ verifiers.add(
     "emotion", "verifiers.emotion:create", "wanted emotion; emotion:[MODEL][,device=D][,target=label|prompt|EMOTION]"
 )
 verifiers.add(
-    "quality", "verifiers.quality:create", "DNSMOS P.835 and P.808, DistillMOS, UTMOS; quality[:fast|distillmos|FILE]"
+    "quality",
+    "verifiers.quality:create",
+    "DNSMOS P.835 and P.808, DistillMOS, UTMOS; quality[:fast|distillmos|FILE[,device=D]]",
 )
 verifiers.add("duration", "verifiers.duration:create", "pace, pauses, clipping; no model")
 verifiers.add("guards", "verifiers.guards:create", "silence, clipping, runaways, loops, cut ends; no model")

@@ -28,7 +28,7 @@ FULL_SCALE, ROUNDING = 32768, 8
 
 
 def again_command(
-    run: Annotated[Path, typer.Argument(parser=read_folder, help="Folder of the run.")],
+    run: Annotated[Path, typer.Argument(parser=read_folder, help="Folder or URL of the run.")],
     request: Annotated[str, typer.Argument(help="Id of the request.")],
     index: Annotated[int, typer.Option(min=0, help="Which candidate; a search makes its choice again.")] = 0,
     out: Annotated[

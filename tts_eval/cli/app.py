@@ -31,7 +31,7 @@ from tts_eval.version import __version__
 
 app = typer.Typer(
     name="tts-eval",
-    help="Makes any text-to-speech model better at inference time, and proves by how much.",
+    help="Makes text-to-speech models better at inference time, and measures by how much.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -14,7 +14,7 @@ from tts_eval.cli.folders import local_path, read_folder
 
 
 def calibrate_command(
-    folder: Annotated[Path, typer.Argument(parser=read_folder, help="Folder of a run.")],
+    folder: Annotated[Path, typer.Argument(parser=read_folder, help="Folder or URL of a run.")],
     out: Annotated[Path, typer.Option("--out", "-o", parser=local_path, help="File to write, JSON.")] = Path(
         "scales.json"
     ),

@@ -31,7 +31,8 @@ LONGEST_NAME = 120
 
 def compare_command(
     runs: Annotated[
-        list[Path], typer.Argument(parser=read_folder, help="Folders of runs of one suite; all against the first.")
+        list[Path],
+        typer.Argument(parser=read_folder, help="Folders (or URLs) of a suite's runs, all against the first."),
     ],
     out: Annotated[Path | None, typer.Option(parser=local_path, help="Folder to write; default runs/B-vs-A.")] = None,
     interval: Annotated[str, typer.Option(help="How intervals are made: expanded, percentile or bca.")] = "expanded",

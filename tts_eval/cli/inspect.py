@@ -121,6 +121,10 @@ def _checks() -> Iterator[Check]:
         ("onnx", "piper"),
         ("whisper", "openai-whisper"),
         ("transformers", "llasa"),
+        ("speechbrain", "speaker"),
+        ("funasr", "chinese"),
+        ("starlette", "view"),
+        ("s3fs", "s3"),
     ):
         here = find_spec(package) is not None
         finding = "installed" if here else f"not installed; optional: pip install 'tts-eval-harness[{extra}]'"

@@ -16,7 +16,8 @@ from tts_eval.files import write_text_atomically
 
 def replicate_command(
     runs: Annotated[
-        list[Path] | None, typer.Argument(parser=read_folder, help="Folders of runs; none: published numbers alone.")
+        list[Path] | None,
+        typer.Argument(parser=read_folder, help="Folders (or URLs) of runs; none: published numbers."),
     ] = None,
     out: Annotated[Path, typer.Option(parser=local_path, help="Page to write.")] = Path("replication.md"),
 ) -> None:

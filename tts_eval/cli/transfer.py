@@ -22,7 +22,7 @@ WIDE = 120
 
 def transfer_command(
     run: Annotated[
-        Path, typer.Argument(parser=read_folder, help="Folder of a run of best-of-n, e.g. a pilot with --n 4.")
+        Path, typer.Argument(parser=read_folder, help="Folder or URL of a run of best-of-n, e.g. a pilot with --n 4.")
     ],
     judge: Annotated[
         list[str] | None,

@@ -17,7 +17,7 @@ SECONDS_TO_END = 2
 
 
 def view_command(
-    folder: Annotated[Path, typer.Argument(parser=read_folder, help="Folder of runs, or of one.")],
+    folder: Annotated[Path, typer.Argument(parser=read_folder, help="Folder or URL of runs, or of one.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8642,
 ) -> None:
