@@ -81,7 +81,8 @@ def measure(folder: Path, synth: str) -> Measured:
     samples, characters = {}, 0
     by_request: dict[str, list[Row]] = {}
     for row in store.candidates.values():
-        if not row.get("search_judgements", 0) and not row["failure"]:
+        is_own = row["synthesizer"] == manifest.synthesizer  # not a codec's, that `tts-eval scale` added
+        if is_own and not row.get("search_judgements", 0) and not row["failure"]:
             by_request.setdefault(row["request_id"], []).append(row)
     for record in read_requests(store):
         rows = sorted(by_request.get(record.request.id, []), key=lambda row: row["index"])

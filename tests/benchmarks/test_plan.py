@@ -1,15 +1,21 @@
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks import scale
 from benchmarks.grid import parse_grid
 from benchmarks.plan import plan_sweep
 from benchmarks.runner import run
+from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
 from reports.sweep import summarise_sweep
+from tts_eval.audio import Clip, write_audio
 from tts_eval.config import RunConfig
 from tts_eval.errors import ConfigError, StoreError
 from tts_eval.synthesizers.fake import FakeSynthesizer
+from tts_eval.types import Cost, Request
 
 BASE = {"synth": "fake", "limit": 8, "judge": "fake:2", "verifier": "fake"}
 CELLS = [
@@ -23,6 +29,15 @@ CELLS = [
     {"name": "smc", "strategy": "smc:particles=5,step=0.2", "then": "fake:3"},
     {"name": "early", "strategy": "early-rejection:after=0.3", "n": 6},
 ]
+
+
+class Codec(FakeSynthesizer):
+    """Samples tokens, which no codec does."""
+
+    name = "codec-resynthesis"
+
+    def generate(self, jobs):
+        return [replace(made, cost=Cost(tokens=1000, audio_seconds=3.0)) for made in super().generate(jobs)]
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +127,20 @@ def test_without_a_measure_it_says_what_it_does_not_know(tmp_path: Path):
     assert record["total"]["generator_seconds"] is record["runs"][0]["generator_seconds"] is None
     assert plan.runs[0].new_samples == 8 * 5  # as if it never stopped
     assert "no tokens" in "\n".join(plan_sweep(parse_grid(BASE | {"synth": "piper"}), tmp_path).assumptions)
+
+
+def test_a_codec_that_scaled_the_run_is_no_measure_of_its_synthesizer(tmp_path: Path, monkeypatch):
+    requests = [Request(id=f"r{i}", text="one two three", ground_truth=tmp_path / "truth.flac") for i in range(4)]
+    write_audio(tmp_path / "truth.flac", Clip(np.full(48_000, 0.5, dtype=np.float32), 16_000))
+    suite = Suite(name="recorded@1", requests=tuple(requests), judges=("fake:2",))
+    monkeypatch.setitem(suites._objects, "mini", lambda **settings: suite)
+    run(RunConfig(synth="fake", n=2, verifier="fake", judge=("fake:2",)), tmp_path / "like")
+    cells = parse_grid({**BASE, "limit": None, "n": 2})
+    before = plan_sweep(cells, tmp_path / "out", tmp_path / "like")
+    monkeypatch.setattr(scale, "load_synthesizer", lambda spec: Codec())
+    scale.add_resyntheses(tmp_path / "like", "any")
+    after = plan_sweep(cells, tmp_path / "out", tmp_path / "like")
+    assert after.total("new_tokens") == before.total("new_tokens") > 0
 
 
 def test_a_budget_in_flops_is_planned_by_a_run_and_refused_without_one(tmp_path: Path, like):
