@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from reports.figure_style import (
     DASHED,
     INK,
@@ -155,8 +157,8 @@ def _tradeoff_line(
     colour, marker = colour_of(place), marker_of(place)
     for index, (cell, (x, x_low, x_high, y, y_low, y_high)) in enumerate(rows):
         axes.errorbar(
-            [across * x], [up * y], xerr=[[across * (x - x_low)], [across * (x_high - x)]],
-            yerr=[[up * (y - y_low)], [up * (y_high - y)]], color=colour, marker=marker, markersize=4, linewidth=0.7,
+            [across * x], [up * y], xerr=_reach(across * x, across * x_low, across * x_high),
+            yerr=_reach(up * y, up * y_low, up * y_high), color=colour, marker=marker, markersize=4, linewidth=0.7,
             label=label if index == 0 else None,
         )  # fmt: skip
         text = f"{cell.config.temperature:g}" + (f", p {cell.config.top_p:g}" if cell.config.top_p < 1 else "")
@@ -178,13 +180,18 @@ def _numbers(cell: CellSummary, *judged: JudgedMetric) -> list[Any]:
 def _bars(axes: Axes, points: Sequence[Point], scale: float, *, colour: str, marker: str, label: str) -> None:
     if not points:
         return
-    spans = [point.metric.value.interval or (point.value, point.value) for point in points]
-    below = [max(scale * (p.value - low), 0.0) for p, (low, _) in zip(points, spans, strict=True)]
-    above = [max(scale * (high - p.value), 0.0) for p, (_, high) in zip(points, spans, strict=True)]
+    values = np.array([point.value for point in points])
+    low, high = np.array([point.metric.value.interval or (point.value, point.value) for point in points]).T
     axes.errorbar(
-        [point.cost for point in points], [scale * point.value for point in points], yerr=[below, above],
+        [point.cost for point in points], scale * values, yerr=_reach(scale * values, scale * low, scale * high),
         color=colour, marker=marker, markersize=4.5, linewidth=1.1, elinewidth=0.6, capsize=0, label=label, zorder=3,
     )  # fmt: skip
+
+
+def _reach(value: np.ndarray | float, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """How far an error bar goes below and above, [2, values]: an interval's last digits may leave its value outside."""
+    reach: np.ndarray = np.maximum(np.reshape([value - low, high - value], (2, -1)), 0.0)
+    return reach
 
 
 def _plain_ticks(axes: Axes, costs: Sequence[float]) -> None:

@@ -20,7 +20,7 @@ from reports.statistics import Estimate, Interval, Sums, paired_interval
 from reports.summary import summarise
 from reports.sweep import SweepSummary, summarise_sweep
 from reports.sweep_baseline import baseline_of
-from reports.sweep_figures import pareto, tradeoff_labels
+from reports.sweep_figures import pareto, save_pareto, save_tradeoff, tradeoff_labels
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import sweep_frame, sweep_table
 from tts_eval.cli.sweep import exit_code, finish_sweep
@@ -271,6 +271,23 @@ def test_temperatures_make_a_tradeoff(tmp_path: Path):
                for row, value in zip(rows, values, strict=True))  # fmt: skip
     assert (tmp_path / "report" / "tradeoff.pdf").is_file()
     assert "Temperature trade-off" in (tmp_path / "report" / "sweep.md").read_text()
+
+
+def test_a_value_outside_its_interval_by_the_last_digit_can_be_drawn(summary, tmp_path: Path):
+    """Where every clip has the same value, sums in another order may lie beside it."""
+    value = Estimate(value=np.nextafter(0.1, 0), interval=Interval(0.1, np.nextafter(0.1, 1)), n=8, n_expected=8)
+    cells = tuple(
+        replace(
+            cell,
+            config=replace(summary.cells[0].config, temperature=1.0 + place),
+            metrics=tuple(replace(metric, value=value) for metric in cell.metrics),
+        )
+        for place, cell in enumerate(summary.cells)
+    )
+    same = replace(summary, cells=cells)
+    save_tradeoff(same, *same.shown[:2], tmp_path / "tradeoff.png")
+    save_pareto(same, same.shown[0], tmp_path / "pareto.png")
+    assert (tmp_path / "tradeoff.png").read_bytes() and (tmp_path / "pareto.png").read_bytes()
 
 
 def test_a_line_of_the_tradeoff_differs_in_nothing_but_temperature_and_top_p(summary):
