@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Panel: TypeAlias = "Callable[[Axes], None]"
 """Draws one panel."""
+BEST_AT_K = "best_at_k"
+"""The figure's file name, without its suffix."""
 COLOURS: Mapping[str, str] = {"selected": OKABE_ITO[0], "oracle": OKABE_ITO[1], "random": QUIET}
 INLINE = {**STYLE, "svg.fonttype": "none"}
 """In a page text stays text, which takes the page's font."""

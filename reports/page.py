@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reports.distribution_figure import DISTRIBUTION, distribution_csv, distributions, save_distributions
 from reports.figure_style import write_figure
-from reports.figures import curve_csv, save_best_at_k
+from reports.figures import BEST_AT_K, curve_csv, save_best_at_k
 from reports.hacking import hacking_of
 from reports.html import html_pieces
 from reports.latex import latex_document, latex_tables
@@ -47,25 +47,28 @@ def write_report(
     folder = run_dir / FOLDER
     page = folder / "report.html"
     summary = summarise(results, seed, str(page))
-    figure = None
+    figures = []
     if summary.metrics and summary.n > 1:
-        write_figure(folder, "best_at_k", partial(save_best_at_k, summary), curve_csv(summary))
-        figure = "best_at_k.png"
+        write_figure(folder, BEST_AT_K, partial(save_best_at_k, summary), curve_csv(summary))
+        figures.append(BEST_AT_K)
     if spread := distributions(results):
         write_figure(folder, DISTRIBUTION, partial(save_distributions, spread), distribution_csv(spread))
+        figures.append(DISTRIBUTION)
     rows = scaling_rows(summary, load_published())
     if rows:
         cost = cost_of_k(results)
         write_figure(folder, SCALING, partial(save_scaling, rows, cost), scaling_csv(rows, cost))
+        figures.append(SCALING)
     write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
     section = _write_transfer(results, run_dir, seed)
-    write_text_atomically(
-        folder / "report.md", render_markdown(summary, figure, section, f"{SCALING}.png" if rows else None)
-    )
+    if section.hacking.comparisons:
+        figures.append(PROMISE)
+    images = [f"{name}.png" if name in figures else None for name in (BEST_AT_K, SCALING)]
+    write_text_atomically(folder / "report.md", render_markdown(summary, images[0], section, images[1]))
     write_text_atomically(folder / "tables.tex", latex_tables(summary, section))
-    write_text_atomically(
-        folder / "report.tex", latex_document(summary, sorted(path.name for path in folder.glob("*.pdf")))
-    )
+    # By name: other PDFs in there are of earlier reports, or what somebody has made of report.tex.
+    document = latex_document(summary, [f"{name}.pdf" for name in sorted(figures)])
+    write_text_atomically(folder / "report.tex", document)
     # Last: whoever finds the page finds all of it.
     shelf = Shelf(run_dir, audio, folder, beside=folder / audio_dir if audio_dir else None)
     write_pieces_atomically(page, html_pieces(results, summary, shelf, section, run_dir))

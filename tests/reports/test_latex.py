@@ -134,6 +134,16 @@ def test_the_report_is_sound_latex(folder: Path) -> None:
     assert shown == ["best_at_k.pdf", "distribution.pdf", "promise.pdf", "scaling.pdf"]
 
 
+def test_a_document_shows_the_figures_of_its_own_report_and_no_other_pdf(tmp_path: Path) -> None:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    for name in ("best_at_k.pdf", "report.pdf"):  # of an earlier report with more candidates, and made of report.tex
+        (folder / name).write_bytes(b"%PDF-1.4")
+    write_report(make_results(tmp_path, requests=6, n=1), tmp_path, audio="none")
+    shown = re.findall(r"\\includegraphics\[[^]]*\]\{(.*?)\}", (folder / "report.tex").read_text())
+    assert shown == ["distribution.pdf"]
+
+
 def test_structure_problems_are_seen() -> None:
     assert structure_problems(LATEX) == []
     assert structure_problems(LATEX.replace(r"Metric & WER", "Metric WER"))
