@@ -15,6 +15,8 @@ from typing import Any
 
 from tts_eval.config import is_whole_pool, parse_config
 from tts_eval.errors import TTSEvalError
+from tts_eval.manifest import read_manifest, read_requests
+from tts_eval.store import RunFolder
 
 DEEPEST = 3
 """Folders below the served one in which runs are looked for."""
@@ -103,6 +105,8 @@ class Watch:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._tables: dict[Path, tuple[_Keys, _Keys]] = {}
+        self._choices: dict[Path, tuple[tuple[int, ...], frozenset[str]]] = {}
+        """Keys of what searches choose, with the times of the files that say so."""
 
     def look(self) -> list[Progress]:
         """How far every run is now."""
@@ -118,22 +122,38 @@ class Watch:
             specs = len(record["verifiers"])
             lines = (folder / "requests.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
             truths = sum(bool(json.loads(line)["ground_truth"]) for line in lines)
+            choices = None if is_whole_pool(config) else self._choices_of(folder)
         except (OSError, AttributeError, KeyError, TypeError, ValueError, TTSEvalError) as error:
             return Progress(name=name, path=path, is_going=is_going, problem=f"{type(error).__name__}: {error}")
         made, judged = self._tables.setdefault(folder, (_Keys("audio_sha256"), _Keys()))
         made.read(folder / "candidates")
         judged.read(folder / "scores")
-        expected = len(lines) * (config.n if is_whole_pool(config) else 1)
-        scores_expected = (max(expected - len(made.silent), 0) + truths) * specs
+        there, silent = (made.keys, made.silent) if choices is None else (made.keys & choices, made.silent & choices)
+        expected = len(lines) * (config.n if choices is None else 1)
+        candidates = min(len(there), expected)
+        scores_expected, scores_so_far = (
+            (max(count - len(silent), 0) + truths) * specs for count in (expected, candidates)
+        )
         return Progress(
             name=name,
             path=path,
             is_going=is_going,
-            candidates=min(len(made.keys), expected),
+            candidates=candidates,
             candidates_expected=expected,
-            scores=min(len(judged.keys), scores_expected),
+            scores=min(len(judged.keys), scores_so_far),
             scores_expected=scores_expected,
         )
+
+    def _choices_of(self, folder: Path) -> frozenset[str]:
+        """Keys of what the run's search chooses: candidates that it asks about on its way are stored beside it."""
+        times = tuple((folder / name).stat().st_mtime_ns for name in ("run.json", "requests.jsonl"))
+        known = self._choices.get(folder)
+        if known is None or known[0] != times:
+            run = RunFolder(folder)
+            manifest = read_manifest(run)
+            keys = frozenset(key for record in read_requests(run) for key in manifest.candidate_keys(record))
+            known = self._choices[folder] = times, keys
+        return known[1]
 
 
 def is_going(folder: Path) -> bool:

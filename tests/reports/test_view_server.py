@@ -326,6 +326,20 @@ def test_one_folder_that_is_no_run_does_not_hide_the_others(tmp_path: Path, text
     assert [bool(run.problem) for run in Watch(tmp_path).look()] == [False, True]
 
 
+def test_a_search_is_as_far_as_it_has_chosen(tmp_path: Path) -> None:
+    """The candidates that it asks about are stored too: up to eight, with their scores, for each that it chooses."""
+    search = {"strategy": "rejection:threshold=0", "n": 8}
+    whole, few = (make_run(tmp_path / name, limit=limit, **search) for name, limit in (("whole", 6), ("few", 2)))
+    (state,) = Watch(whole).look()
+    assert (state.candidates, state.candidates_expected, state.scores, state.scores_expected) == (6, 6, 12, 12)
+    watch = Watch(few)
+    assert watch.look()[0].candidates == 2
+    for name in ("run.json", "requests.jsonl"):  # as if the other four were yet to be searched
+        shutil.copy(whole / name, few)
+    (state,) = watch.look()
+    assert (state.candidates, state.candidates_expected, state.scores, state.scores_expected) == (2, 6, 4, 12)
+
+
 def test_runs_are_found_by_their_run_json(place: Path) -> None:
     found = [path.relative_to(place).as_posix() for path in runs_below(place)]
     assert found == ["damaged", "deep/second", "first"]
