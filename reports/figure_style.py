@@ -27,7 +27,6 @@ MARKERS = "osD^vP*Xp<>h"
 SOLID: Any = "-"
 DASHED: Any = (0, (5, 2))
 DOTTED: Any = (0, (1, 1.6))
-DASHES: tuple[Any, ...] = (SOLID, DASHED, (0, (5, 1.5, 1, 1.5)), DOTTED)
 PANEL_INCHES = (3.3, 2.5)
 DOTS_PER_INCH = 200
 STYLE: dict[Any, Any] = {
