@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tts_eval.errors import StoreError
+from tts_eval.errors import ConfigError, StoreError
 from tts_eval.manifest import Manifest, RequestRecord, VerifierRecord, read_manifest, read_requests
 from tts_eval.registry import parse_spec
 from tts_eval.store import Row, RunStore
@@ -70,6 +70,7 @@ def measure(folder: Path, synth: str) -> Measured:
 
     Raises:
         StoreError: there is no run, or it is damaged.
+        ConfigError: it is of another version.
     """
     store = RunStore.read(folder)
     manifest = read_manifest(store)
@@ -104,7 +105,7 @@ def measure_any(folders: Sequence[Path], synth: str) -> Measured:
     for folder in folders:
         try:
             found = measure(folder, synth)
-        except StoreError:
+        except (ConfigError, StoreError):
             continue
         if found.samples:
             return found

@@ -15,7 +15,7 @@ from typing import Any
 
 from tts_eval.audio import AudioSource, Excerpt
 from tts_eval.config import RunConfig, as_dict, is_whole_pool, parse_config, sampling_of
-from tts_eval.errors import StoreError
+from tts_eval.errors import ConfigError, StoreError
 from tts_eval.files import write_text_atomically
 from tts_eval.ground_truth import ground_truth_candidate, resynthesis_job
 from tts_eval.records import (
@@ -221,6 +221,7 @@ def read_manifest(store: RunFolder, name: str = "run.json") -> Manifest:
 
     Raises:
         StoreError: it is missing, damaged, or of another version.
+        ConfigError: its settings are of another version.
     """
     record = store.read_json(name)
     try:
@@ -239,6 +240,8 @@ def read_manifest(store: RunFolder, name: str = "run.json") -> Manifest:
             provenance=record["provenance"],
             earlier_provenance=tuple(record["earlier_provenance"]),
         )
+    except ConfigError as error:  # not what is damaged: a run must not write it anew
+        raise ConfigError([f"{store.folder}/{name}: {problem}" for problem in error.problems]) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{store.folder}/{name} is damaged ({error!r}). Run 'tts-eval run' on it again.") from error
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +143,17 @@ def test_a_codec_that_scaled_the_run_is_no_measure_of_its_synthesizer(tmp_path: 
     scale.add_resyntheses(tmp_path / "like", "any")
     after = plan_sweep(cells, tmp_path / "out", tmp_path / "like")
     assert after.total("new_tokens") == before.total("new_tokens") > 0
+
+
+def test_a_run_with_settings_of_another_version_is_no_measure_and_is_named_where_it_is_asked_for(tmp_path: Path, like):
+    folder = tmp_path / "sweep/seed-0"
+    shutil.copytree(like, folder)
+    record = json.loads((folder / "run.json").read_text())
+    record["config"]["patience"] = 3
+    (folder / "run.json").write_text(json.dumps(record))
+    assert plan_sweep(parse_grid(BASE), tmp_path / "sweep").like == ""
+    with pytest.raises(ConfigError, match=r"sweep/seed-0/run\.json: Unknown setting 'patience'"):
+        plan_sweep(parse_grid(BASE), tmp_path / "sweep", folder)
 
 
 def test_a_budget_in_flops_is_planned_by_a_run_and_refused_without_one(tmp_path: Path, like):
