@@ -37,6 +37,8 @@ READERS = (".csv", ".tsv", ".jsonl", ".parquet")
 BEYOND = "\0"
 """Stands for the column of cells that no column is for; no file can have one of this name."""
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}([-_][A-Za-z0-9_-]+)?")
+_HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
+"""JSON can spell one half of an emoji, which no file can hold."""
 Row: TypeAlias = Mapping[str, object]
 
 
@@ -129,7 +131,10 @@ def _text(value: object, where: str) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):  # how pandas writes an empty cell
         return ""
     if isinstance(value, str | int | float):
-        return str(value).strip()
+        text = str(value).strip()
+        if _HALF_CHARACTER.search(text):
+            raise DataError(f"{where}: {text!r} has half a character, which was cut; write it whole")
+        return text
     raise DataError(f"{where}: expected plain text, found a {type(value).__name__}; write audio to files first")
 
 

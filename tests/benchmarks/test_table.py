@@ -120,6 +120,12 @@ def test_an_empty_cell_of_pandas_is_empty(tmp_path: Path):
         assert [(request.speaker, request.prompt) for request in suite.requests] == [("1.5", None), ("", None)]
 
 
+def test_half_an_emoji_is_named_and_not_said(tmp_path: Path):
+    (tmp_path / "corpus.jsonl").write_text(r'{"text": "whole \ud83d\ude00"}' + "\n" + r'{"text": "half \ud83d"}')
+    with pytest.raises(DataError, match=r"corpus\.jsonl, row 2: 'half \\ud83d' has half a character"):
+        load_suite("table:corpus.jsonl", data_dir=tmp_path)
+
+
 def test_a_text_may_hold_any_line_separator(tmp_path: Path):
     text = "one\u2028two\u0085three\nfour"
     for kind in ("csv", "jsonl"):
