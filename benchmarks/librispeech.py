@@ -99,9 +99,14 @@ def _only_subset(data_dir: Path) -> str:
 
 
 def _read_chapter(transcript: Path, problems: list[str]) -> list[Request]:
+    try:
+        lines = lines_of(decode(transcript.read_bytes()))
+    except OSError as error:
+        problems.append(f"{transcript} cannot be read ({error.strerror}); expected lines of 'ID TEXT'")
+        return []
     requests = []
     seen: set[str] = set()
-    for number, line in enumerate(lines_of(decode(transcript.read_bytes())), start=1):
+    for number, line in enumerate(lines, start=1):
         where = f"{transcript.name}:{number}"
         utterance, _, text = line.strip().partition(" ")
         if not utterance:

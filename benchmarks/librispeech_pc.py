@@ -65,8 +65,13 @@ def load_librispeech_pc(*, argument: str, data_dir: Path | None) -> Suite:
 
 def read_pairs(path: Path, audio: Path, problems: list[str]) -> tuple[Request, ...]:
     """The pairs of a list as requests; what is wrong with rows and their audio joins `problems`."""
+    try:
+        lines = lines_of(decode(path.read_bytes()))
+    except OSError as error:
+        problems.append(f"{path} cannot be read ({error.strerror}); expected {COLUMNS}")
+        return ()
     requests: dict[str, Request] = {}
-    for number, line in enumerate(lines_of(decode(path.read_bytes())), start=1):
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{path.name}:{number}"
             try:

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from benchmarks.librispeech import UTTERANCES
+from benchmarks.librispeech_pc import read_pairs
 from benchmarks.suite import load_suite
 from tts_eval.audio import Excerpt, load_clip
 from tts_eval.errors import ConfigError, DataError
@@ -111,6 +112,17 @@ def test_it_names_every_problem(tmp_path: Path):
         load_suite("librispeech", data_dir=tmp_path)
     for part in ("trans.txt:1: '84-121-0000' has no text", "trans.txt:3: '84-121-0001' is there twice", "trans.txt:4"):
         assert part in str(caught.value)
+
+
+def test_a_transcript_or_list_that_cannot_be_read_is_named(tmp_path: Path):
+    make_librispeech(tmp_path, {"84-121-0001": 5.0})
+    (tmp_path / "dev/84/122").mkdir()
+    (tmp_path / "dev/84/122/84-122.trans.txt").mkdir()
+    with pytest.raises(DataError, match=r"84-122\.trans\.txt cannot be read \(Is a directory\)"):
+        load_suite("librispeech", data_dir=tmp_path)
+    problems: list[str] = []
+    assert read_pairs(tmp_path / "dev", tmp_path, problems) == ()
+    assert "dev cannot be read (Is a directory); expected prompt id" in problems[0]
 
 
 def test_it_names_broken_audio(tmp_path: Path):
