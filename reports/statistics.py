@@ -187,26 +187,6 @@ class Clusters:
         return totals
 
 
-def mean_interval(
-    values: np.ndarray, clusters: Sequence[str], generator: np.random.Generator, *, resamples: int = RESAMPLES
-) -> Interval | None:
-    """95 % interval of the mean of `values` [requests]; None with fewer than two clusters."""
-    return Bootstrap(clusters, generator, resamples=resamples).interval(Sums.of_means(values))
-
-
-def paired_interval(
-    before: np.ndarray,
-    after: np.ndarray,
-    clusters: Sequence[str],
-    generator: np.random.Generator,
-    *,
-    resamples: int = RESAMPLES,
-) -> Paired:
-    """95 % intervals of mean(after) - mean(before), absolute and relative to |mean(before)|; None where undefined."""
-    bootstrap = Bootstrap(clusters, generator, resamples=resamples)
-    return bootstrap.paired(Sums.of_means(before), Sums.of_means(after))
-
-
 def _draw(n_clusters: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
     """How often each cluster is in each resample of as many as there are, [resamples, clusters], small integers."""
     counts = np.empty((resamples, n_clusters), dtype=np.uint16 if n_clusters < 2**16 else np.uint32)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from interval_shorthands import paired_interval
 from scipy import stats
 
 from reports.multiple_comparisons import holm
 from reports.permutation import permutation_p
-from reports.statistics import Sums, paired_interval
+from reports.statistics import Sums
 
 
 def p_of(before: np.ndarray, after: np.ndarray, clusters: list[str], **options: int) -> float | None:

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from interval_shorthands import mean_interval, paired_interval
 
-from reports.statistics import Bootstrap, Sums, mean_interval, paired_interval
+from reports.statistics import Bootstrap, Sums
 
 
 def clustered(generator: np.random.Generator, clusters: int = 40, size: int = 8) -> tuple[np.ndarray, list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas
 import pytest
+from interval_shorthands import paired_interval
 
 from benchmarks.grid import parse_grid
 from benchmarks.rescore import add_judges
@@ -16,7 +17,7 @@ from reports.frame import results_frame
 from reports.multiple_comparisons import holm
 from reports.permutation import permutation_p
 from reports.read_run import read_run
-from reports.statistics import Estimate, Interval, Sums, paired_interval
+from reports.statistics import Estimate, Interval, Sums
 from reports.summary import summarise
 from reports.sweep import SweepSummary, summarise_sweep
 from reports.sweep_baseline import baseline_of
