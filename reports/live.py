@@ -181,7 +181,11 @@ def _is_written(folder: Path, locked: set[tuple[int, int, int]] | None) -> bool:
         if locked is not None:
             entry = lock.stat()
             return (os.major(entry.st_dev), os.minor(entry.st_dev), entry.st_ino) in locked
-        os.kill(int(lock.read_text(encoding="ascii")), 0)
+        holder = int(lock.read_text(encoding="ascii"))
     except (OSError, ValueError):
         return False
+    try:
+        os.kill(holder, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)  # it lives, and is another user's
     return True

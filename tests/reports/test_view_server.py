@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -303,6 +304,12 @@ def test_without_the_kernels_list_the_process_that_locked_is_asked_for(
     assert [run.is_going for run in Watch(tmp_path).look()] == [True]
     (folder / ".lock").write_text("99999999\n")
     assert [run.is_going for run in Watch(tmp_path).look()] == [False]
+
+    def refuse(process: int, signal: int) -> None:
+        raise PermissionError(errno.EPERM, "another user's")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert [run.is_going for run in Watch(tmp_path).look()] == [True]
 
 
 def test_a_damaged_part_is_passed_over_and_forgotten(tmp_path: Path) -> None:
