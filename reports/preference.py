@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +49,13 @@ def preference(paths: Sequence[Path]) -> Preference:
     requests; ties make that vary less than wins and losses would, so with ties it is a little wide.
 
     Raises:
-        DataError: a file is no results file, has no answers, or is of another test than the first.
+        DataError: a file is no results file, has no answers, is of another test than the first, or is given twice.
     """
     from scipy.stats import binomtest
 
+    for path, count in Counter(path.resolve() for path in paths).items():
+        if count > 1:
+            raise DataError(f"{path} is given {count} times; give each listener's results once.")
     tests = [_read(path) for path in paths]
     for path, test in zip(paths, tests, strict=True):
         if (test["a"], test["b"]) != (tests[0]["a"], tests[0]["b"]):

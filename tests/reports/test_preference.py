@@ -86,6 +86,12 @@ def test_results_of_two_tests_are_not_mixed(tmp_path: Path) -> None:
         preference([one, save(tmp_path / "2.json", [("x", "b")], b="another")])
 
 
+def test_a_listener_is_not_counted_twice(tmp_path: Path) -> None:
+    path = save(tmp_path / "1.json", [("x", "b")])
+    with pytest.raises(DataError, match="is given 2 times"):
+        preference([path, tmp_path / "." / "1.json"])
+
+
 def test_pairs_are_requests_whose_clips_differ(tmp_path: Path) -> None:
     results = make_results(tmp_path, requests=12, n=4)
     pairs = first_against_chosen(results)
