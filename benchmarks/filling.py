@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.backlog import Backlog
@@ -229,8 +230,15 @@ class Filling:
 
     def _forget(self, row: Row) -> None:
         """A candidate whose audio cannot be read: without the file it is missing, now and for later runs."""
-        (self._run.store.folder / row["audio"]).unlink(missing_ok=True)
+        delete_audio(self._run.store.folder, row["audio"])
         self._recorder.forget(row)
+
+
+def delete_audio(folder: Path, audio: str) -> None:
+    """Delete a file of the run in a folder; one that lies elsewhere, whatever a row of somebody's run says, is left."""
+    path = (folder / audio).resolve()
+    if path.is_file() and path.is_relative_to(folder.resolve()):
+        path.unlink(missing_ok=True)
 
 
 def _by_request(store: RunStore) -> dict[str, Made]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from benchmarks.filling import delete_audio
 from benchmarks.recorder import Recorder
 from benchmarks.stage import Made
 from tts_eval.records import candidate_row
@@ -22,3 +23,22 @@ def test_a_candidate_that_is_forgotten_before_it_is_written_stays_forgotten(tmp_
         store.write_json("run.json", {})
         assert set(store.candidates) == store.fresh == {"b"}
     assert set(RunStore.read(tmp_path / "run").candidates) == {"b"}
+
+
+def test_audio_that_cannot_be_read_is_deleted_inside_the_run_alone(tmp_path: Path):
+    run = tmp_path / "run"
+    (run / "candidates/audio").mkdir(parents=True)
+    mine, yours = run / "candidates/audio/r_0.flac", tmp_path / "letter.txt"
+    (run / "candidates/audio/link.flac").symlink_to(yours)
+    for path in (mine, yours):
+        path.write_bytes(b"not audio")
+    for audio in (
+        "candidates/audio/r_0.flac",
+        "../letter.txt",
+        str(yours),
+        "candidates/audio/link.flac",
+        "",
+        "gone.flac",
+    ):
+        delete_audio(run, audio)
+    assert yours.exists() and not mine.exists()
