@@ -62,7 +62,10 @@ def data_root(data_dir: Path, wanted: Sequence[str], what: str) -> Path:
     for folder in [*_folders(data_dir), *(below for child in _folders(data_dir) for below in _folders(child))]:
         if _holds(folder, wanted):
             raise DataError(f"{data_dir} is too shallow: expected {expected}. Use --data-dir {folder}.")
-    found = sorted(path.name for path in data_dir.iterdir())[:5]
+    try:
+        found = sorted(path.name for path in data_dir.iterdir())[:5]
+    except OSError as error:
+        raise DataError(f"{data_dir} cannot be listed: {error.strerror}. Give a folder that may be read.") from error
     raise DataError(
         f"{data_dir} does not hold {what}: expected {expected}. "
         f"It has: {', '.join(found) or 'nothing'}. Give the right folder as --data-dir."

@@ -117,7 +117,7 @@ def _sample(row: Row, record: RequestRecord, store: RunStore, manifest: Manifest
         tokens=row["tokens_sampled"],
         audio_seconds=row["audio_seconds"],
         generator_seconds=row["generator_seconds"],
-        flops=row["flops"],
+        flops=row.get("flops"),
     )
     sampling = Sampling(**json.loads(row["sampling"]))
     scores = manifest.scores(store, record.reference_digest, row["audio_sha256"])

@@ -6,14 +6,12 @@ process is at work is seen in the kernel's list of locks (without one: in whethe
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tts_eval.config import is_whole_pool, parse_config
 from tts_eval.errors import TTSEvalError
 from tts_eval.manifest import read_manifest, read_requests
 from tts_eval.store import RunFolder
@@ -99,14 +97,25 @@ class _Keys:
             self.parts.add(name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What a run is to have."""
+
+    times: tuple[int, ...]
+    """Of the files that say it."""
+    keys: frozenset[str]
+    """Of its candidates: of earlier settings, and on a search's way, others are stored beside them."""
+    recordings: int
+    judges: int
+
+
 class Watch:
     """The runs below a folder; remembers which parts it has read."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._tables: dict[Path, tuple[_Keys, _Keys]] = {}
-        self._choices: dict[Path, tuple[tuple[int, ...], frozenset[str]]] = {}
-        """Keys of what searches choose, with the times of the files that say so."""
+        self._plans: dict[Path, _Plan] = {}
 
     def look(self) -> list[Progress]:
         """How far every run is now."""
@@ -117,23 +126,15 @@ class Watch:
         path = "" if folder == self._root else folder.relative_to(self._root).as_posix()
         name, is_going = path or self._root.name, _is_written(folder, locked)
         try:
-            record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-            config = parse_config(record["config"])
-            specs = len(record["verifiers"])
-            lines = (folder / "requests.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
-            truths = sum(bool(json.loads(line)["ground_truth"]) for line in lines)
-            choices = None if is_whole_pool(config) else self._choices_of(folder)
-        except (OSError, AttributeError, KeyError, TypeError, ValueError, TTSEvalError) as error:
+            plan = self._plan(folder)
+        except (OSError, TTSEvalError) as error:
             return Progress(name=name, path=path, is_going=is_going, problem=f"{type(error).__name__}: {error}")
         made, judged = self._tables.setdefault(folder, (_Keys("audio_sha256"), _Keys()))
         made.read(folder / "candidates")
         judged.read(folder / "scores")
-        there, silent = (made.keys, made.silent) if choices is None else (made.keys & choices, made.silent & choices)
-        expected = len(lines) * (config.n if choices is None else 1)
-        candidates = min(len(there), expected)
-        scores_expected, scores_so_far = (
-            (max(count - len(silent), 0) + truths) * specs for count in (expected, candidates)
-        )
+        expected, candidates = len(plan.keys), len(made.keys & plan.keys)
+        heard = plan.recordings - len(made.silent & plan.keys)
+        scores_expected, scores_so_far = ((count + heard) * plan.judges for count in (expected, candidates))
         return Progress(
             name=name,
             path=path,
@@ -144,16 +145,20 @@ class Watch:
             scores_expected=scores_expected,
         )
 
-    def _choices_of(self, folder: Path) -> frozenset[str]:
-        """Keys of what the run's search chooses: candidates that it asks about on its way are stored beside it."""
-        times = tuple((folder / name).stat().st_mtime_ns for name in ("run.json", "requests.jsonl"))
-        known = self._choices.get(folder)
-        if known is None or known[0] != times:
+    def _plan(self, folder: Path) -> _Plan:
+        files = [folder / name for name in ("run.json", "requests.jsonl")]
+        times = tuple(path.stat().st_mtime_ns for path in files)
+        plan = self._plans.get(folder)
+        if plan is None or plan.times != times:
             run = RunFolder(folder)
-            manifest = read_manifest(run)
-            keys = frozenset(key for record in read_requests(run) for key in manifest.candidate_keys(record))
-            known = self._choices[folder] = times, keys
-        return known[1]
+            manifest, records = read_manifest(run), read_requests(run)
+            plan = self._plans[folder] = _Plan(
+                times,
+                keys=frozenset(key for record in records for key in manifest.candidate_keys(record)),
+                recordings=sum(record.request.ground_truth is not None for record in records),
+                judges=len(manifest.verifiers),
+            )
+        return plan
 
 
 def is_going(folder: Path) -> bool:

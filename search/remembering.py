@@ -9,9 +9,12 @@ from search.outcome import OutcomeVerifier
 from search.selection import Rule
 from tts_eval.types import Item, Score, Verifier
 
+REMEMBERED = 4096
+"""Clips; a search asks again about the pools that it works on, not about those of a run's first requests."""
+
 
 class RememberingVerifier:
-    """`verifier`, asked once about each finished clip; what is remembered takes no seconds."""
+    """`verifier`, asked once about each finished clip of late; what is remembered takes no seconds."""
 
     def __init__(self, verifier: Verifier) -> None:
         self.name = verifier.name
@@ -25,20 +28,24 @@ class RememberingVerifier:
     def score(self, items: Sequence[Item]) -> list[Score]:
         """One score per item, in order; only what is new is asked, in one call."""
         keys = [_key(item) for item in items]
+        first = {key: position for position, key in reversed(list(enumerate(keys)))}
         asked = [
             position
             for position, key in enumerate(keys)
-            if key is None or (key not in self._known and keys.index(key) == position)
+            if key is None or (key not in self._known and first[key] == position)
         ]
         scores = self._verifier.score([items[position] for position in asked]) if asked else []
         fresh = dict(zip(asked, scores, strict=True))
         for position, score in fresh.items():
             if (key := keys[position]) is not None:
                 self._known[key] = replace(score, seconds=0.0)
-        return [
+        answers = [
             fresh[position] if position in fresh or key is None else self._known[key]
             for position, key in enumerate(keys)
         ]
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return answers
 
 
 def selecting_verifier(rule: Rule, verifiers: Mapping[str, Verifier]) -> OutcomeVerifier:

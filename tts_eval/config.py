@@ -212,7 +212,10 @@ def _convert(value: Any, kind: Any) -> Any:
         return None
     wanted = next(option for option in allowed if option is not type(None))
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:  # a whole number of more than 308 digits
+            raise TypeError from error
     if type(value) is not wanted:
         raise TypeError
     return value

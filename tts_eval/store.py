@@ -57,7 +57,8 @@ class Table:
 
         if not rows:
             return
-        table = pyarrow.Table.from_pylist(list(rows))
+        columns = dict.fromkeys(name for row in rows for name in row)  # from_pylist asks the first row alone
+        table = pyarrow.table({name: [row.get(name) for row in rows] for name in columns})
         write_atomically(self._next_part(), lambda path: pyarrow.parquet.write_table(table, path))
 
     def read(self, *, set_aside_damaged: bool) -> dict[str, Row]:

@@ -242,7 +242,9 @@ def home() -> Path:
     """Where weights are kept: $TTS_EVAL_HOME, else the user's cache folder."""
     if "TTS_EVAL_HOME" in os.environ:
         return Path(os.environ["TTS_EVAL_HOME"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tts-eval"
+    if "XDG_CACHE_HOME" in os.environ:
+        return Path(os.environ["XDG_CACHE_HOME"]) / "tts-eval"
+    return Path.home() / ".cache" / "tts-eval"
 
 
 def is_present(wanted: Asset) -> bool:

@@ -347,6 +347,16 @@ def test_a_search_is_as_far_as_it_has_chosen(tmp_path: Path) -> None:
     assert (state.candidates, state.candidates_expected, state.scores, state.scores_expected) == (2, 6, 4, 12)
 
 
+def test_candidates_of_earlier_settings_are_not_counted(tmp_path: Path) -> None:
+    """They lie in the same folder: at another temperature the run begins anew."""
+    cold, warm = (make_run(tmp_path / name, n=2, limit=3, temperature=t) for name, t in (("cold", 0.5), ("warm", 0.9)))
+    watch = Watch(cold)
+    assert watch.look()[0].candidates == 6
+    shutil.copy(warm / "run.json", cold)
+    (state,) = watch.look()
+    assert (state.candidates, state.candidates_expected, state.scores) == (0, 6, 0)
+
+
 def test_runs_are_found_by_their_run_json(place: Path) -> None:
     found = [path.relative_to(place).as_posix() for path in runs_below(place)]
     assert found == ["damaged", "deep/second", "first"]

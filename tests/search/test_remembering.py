@@ -27,6 +27,19 @@ def test_finished_clips_are_judged_once_and_unfinished_ones_every_time(make_jobs
     assert len(worth.heard) == 2
 
 
+def test_only_the_latest_clips_are_remembered(make_jobs, monkeypatch):
+    """A long run would fill the memory with what nobody asks about again."""
+    monkeypatch.setattr("search.remembering.REMEMBERED", 2)
+    request = Request(id="r", text="x")
+    whole = [Item(request=request, candidate=each) for each in Planted().generate(make_jobs([request], 3))]
+    worth = Worth()
+    verifier = RememberingVerifier(worth)
+    assert len(verifier.score(whole)) == 3
+    verifier.score(whole[1:])
+    verifier.score(whole[:1])
+    assert [len(items) for items in worth.heard] == [3, 1]
+
+
 def test_a_rule_is_guided_by_as_many_judgements_as_there_are_new_clips():
     """Beams that ended long ago are compared again at every step, and heard once."""
     worth = Worth()

@@ -21,6 +21,11 @@ def test_every_mistake_is_reported_at_once():
     assert len(caught.value.problems) == 6
 
 
+def test_a_number_that_no_float_can_hold_is_a_mistake_like_others():
+    with pytest.raises(ConfigError, match=r"temperature is 1000.*; expected a number"):
+        parse_config({"temperature": 10**400})
+
+
 @pytest.mark.parametrize("temperature", [float("nan"), float("inf"), -1.0])
 def test_impossible_temperatures_are_refused(temperature):
     with pytest.raises(ConfigError, match="temperature"):

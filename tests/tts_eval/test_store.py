@@ -24,6 +24,13 @@ def test_rows_come_back_and_later_ones_win(tmp_path: Path):
     assert {key: r["value"] for key, r in again.scores.items()} == {"a": 3.0, "b": 2.0}
 
 
+def test_a_column_that_only_later_rows_have_is_kept(tmp_path: Path):
+    with RunStore.create(tmp_path) as store:
+        store.add_scores([row("a"), row("b") | {"trace": "beam"}])
+    scores = RunStore(tmp_path, writable=False).scores
+    assert (scores["a"]["trace"], scores["b"]["trace"]) == (None, "beam")
+
+
 def test_parts_are_only_ever_added(tmp_path: Path):
     with RunStore.create(tmp_path) as store:
         store.add_candidates([row("a")])
