@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tts_eval.errors import TTSEvalError
 from tts_eval.manifest import read_manifest, read_requests
@@ -119,12 +119,12 @@ class Watch:
 
     def look(self) -> list[Progress]:
         """How far every run is now."""
-        locked = _locked_files()
-        return [self._progress(folder, locked) for folder in runs_below(self._root)]
+        locks = _kernel_locks()
+        return [self._progress(folder, locks) for folder in runs_below(self._root)]
 
-    def _progress(self, folder: Path, locked: set[tuple[int, int, int]] | None) -> Progress:
+    def _progress(self, folder: Path, locks: list[_Lock] | None) -> Progress:
         path = "" if folder == self._root else folder.relative_to(self._root).as_posix()
-        name, is_going = path or self._root.name, _is_written(folder, locked)
+        name, is_going = path or self._root.name, _is_written(folder, locks)
         try:
             plan = self._plan(folder)
         except (OSError, TTSEvalError) as error:
@@ -163,31 +163,41 @@ class Watch:
 
 def is_going(folder: Path) -> bool:
     """Whether a process is writing to the run in a folder."""
-    return _is_written(folder, _locked_files())
+    return _is_written(folder, _kernel_locks())
 
 
-def _locked_files() -> set[tuple[int, int, int]] | None:
-    """Device (major, minor) and inode of every file that is locked; None where the kernel has no such list."""
+class _Lock(NamedTuple):
+    pid: int
+    device: tuple[int, int]
+    inode: int
+
+
+def _kernel_locks() -> list[_Lock] | None:
+    """Every lock on a file; None where the kernel has no such list."""
     try:
         lines = KERNEL_LOCKS.read_text(encoding="ascii").splitlines()
     except OSError:
         return None
-    found = set()
+    found = []
     for words in (line.split() for line in lines):
-        if len(words) > 5 and words[1] == "FLOCK":
+        if len(words) > 5 and words[1] in ("FLOCK", "POSIX"):  # NFS turns the one into the other
             major, minor, inode = words[5].split(":")
-            found.add((int(major, 16), int(minor, 16), int(inode)))
+            found.append(_Lock(int(words[4]), (int(major, 16), int(minor, 16)), int(inode)))
     return found
 
 
-def _is_written(folder: Path, locked: set[tuple[int, int, int]] | None) -> bool:
-    lock = folder / ".lock"
+def _is_written(folder: Path, locks: list[_Lock] | None) -> bool:
+    path = folder / ".lock"
     try:
-        if locked is not None:
-            entry = lock.stat()
-            return (os.major(entry.st_dev), os.minor(entry.st_dev), entry.st_ino) in locked
-        holder = int(lock.read_text(encoding="ascii"))
-    except (OSError, ValueError):
+        entry, written = path.stat(), path.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return False
+    holder = int(written) if written.isdecimal() else None
+    if locks is not None:
+        device = os.major(entry.st_dev), os.minor(entry.st_dev)
+        # Of some file systems (btrfs) the list has another device than the file; its holder's number tells as well.
+        return any(lock.inode == entry.st_ino and (lock.device == device or lock.pid == holder) for lock in locks)
+    if holder is None:
         return False
     try:
         os.kill(holder, 0)

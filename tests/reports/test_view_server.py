@@ -295,6 +295,25 @@ def test_watching_writes_nothing_and_lets_writers_write(tmp_path: Path) -> None:
         assert [run.is_going for run in watch.look()] == [True]
 
 
+@pytest.mark.parametrize(
+    ("kind", "pid", "device", "is_going"),
+    [("FLOCK", 4321, "00:2a", True), ("POSIX", 4321, "00:2a", True), ("FLOCK", 4322, "00:2a", False),
+     ("FLOCK", 0, "own", True), ("LEASE", 4321, "own", False)],
+)  # fmt: skip
+def test_a_lock_is_known_by_its_device_or_by_who_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, pid: int, device: str, is_going: bool
+) -> None:
+    """The kernel names another device than the file where that is btrfs's, and no process of another container."""
+    folder = make_run(tmp_path / "a")
+    (folder / ".lock").write_text("4321\n")
+    entry = (folder / ".lock").stat()
+    own = f"{os.major(entry.st_dev):02x}:{os.minor(entry.st_dev):02x}"
+    locks = tmp_path / "locks"
+    locks.write_text(f"1: {kind}  ADVISORY  WRITE {pid} {own if device == 'own' else device}:{entry.st_ino} 0 EOF\n")
+    monkeypatch.setattr("reports.live.KERNEL_LOCKS", locks)
+    assert [run.is_going for run in Watch(tmp_path).look()] == [is_going]
+
+
 def test_without_the_kernels_list_the_process_that_locked_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
