@@ -7,16 +7,16 @@ test agree), an open one is not. The shaded half of a panel is the better one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.comparison import Comparison, Difference
-from reports.figure_style import GRID, INK, OKABE_ITO, QUIET, STYLE, csv_text, new_figure, save_figure
+from reports.figure_style import GRID, INK, OKABE_ITO, QUIET, csv_text, in_style, new_figure
 from reports.formatting import number
 from reports.tables import HELD_OUT, SELECTED_ON
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DIFFERENCES = "differences"
 """The figure's file name, without its suffix."""
@@ -37,27 +37,23 @@ def differences_csv(comparison: Comparison) -> str:
     return csv_text(header, rows)
 
 
-def save_differences(comparison: Comparison, path: Path) -> None:
-    """Write the figure; the format follows the suffix (.svg, .png or .pdf)."""
-    import matplotlib
-
+@in_style
+def differences_figure(comparison: Comparison) -> Figure:
+    """The paired differences of each judge's first metric, a panel each."""
     shown = _shown(comparison)
     names = [pairing.side.name for pairing in comparison.pairings]
     columns = min(len(shown), 2)
     height = FRAME_INCHES + ROW_INCHES * len(names)
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(-(-len(shown) // columns), columns, (3.3, height))
-        grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False, sharey=True).flatten()
-        for axes, place in zip(grid, shown, strict=False):
-            _draw(axes, [pairing.differences[place] for pairing in comparison.pairings])
-            axes.set_yticks(range(len(names)), [_short(name) for name in names])
-        for axes in grid[len(shown) :]:
-            axes.set_axis_off()
-        grid[0].set_ylim(len(names) - 0.5, -0.5)
-        figure.suptitle(
-            f"against {comparison.pairings[0].first.name}", fontsize=8.5, x=0.01, horizontalalignment="left"
-        )
-        save_figure(figure, path)
+    figure = new_figure(-(-len(shown) // columns), columns, (3.3, height))
+    grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False, sharey=True).flatten()
+    for axes, place in zip(grid, shown, strict=False):
+        _draw(axes, [pairing.differences[place] for pairing in comparison.pairings])
+        axes.set_yticks(range(len(names)), [_short(name) for name in names])
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
+    grid[0].set_ylim(len(names) - 0.5, -0.5)
+    figure.suptitle(f"against {comparison.pairings[0].first.name}", fontsize=8.5, x=0.01, horizontalalignment="left")
+    return figure
 
 
 def _shown(comparison: Comparison) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import reports.comparison_tables as tables
 from reports.clips import ScoreView, TranscriptView, failure_of, recognisers, scores_of, transcripts_of
 from reports.comparison import Change, Comparison, Difference, Pairing
-from reports.comparison_figure import DIFFERENCES, differences_csv, save_differences
+from reports.comparison_figure import DIFFERENCES, differences_csv, differences_figure
 from reports.figure_style import write_figure
 from reports.pools import clip_value
 from reports.results import CandidateResult, RunResults
@@ -71,7 +71,7 @@ def write_comparison(
     record = as_json(comparison, folders, str(out / FILES[0]))
     write_text_atomically(out / "compare.json", json.dumps(record, indent=2, allow_nan=False) + "\n")
     write_atomically(out / "compare.parquet", partial(_frame(comparison).to_parquet, index=False))
-    write_figure(out, DIFFERENCES, partial(save_differences, comparison), differences_csv(comparison))
+    write_figure(out, DIFFERENCES, differences_figure(comparison), differences_csv(comparison))
     write_text_atomically(out / "compare.md", render_markdown(comparison, folders))
     # Last: whoever finds the page finds all of it.
     write_text_atomically(out / "compare.html", render_html(comparison, folders, audio=audio))

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from reports.best_at_k import oracle_ranks
 from reports.figure_style import DASHED, DOTTED, SOLID, csv_text
-from reports.figures import COLOURS, Panel, inline_panel, save_panels
+from reports.figures import COLOURS, Panel, inline_panel, panels_figure
 from reports.pools import pool_of, ranks_of
 from reports.results import JudgedMetric, RunResults
 from reports.summary import headline_metrics
@@ -24,6 +23,7 @@ from reports.tables import HELD_OUT, SELECTED_ON
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 DISTRIBUTION = "distribution"
 """The figure's file name, without its suffix."""
@@ -64,15 +64,15 @@ def distributions(results: RunResults) -> list[Distribution]:
     return found
 
 
-def save_distributions(shown: Sequence[Distribution], path: Path) -> None:
-    """Write the figure; the format follows the suffix (.svg, .png or .pdf).
+def distribution_figure(shown: Sequence[Distribution]) -> Figure:
+    """All distributions, a panel each.
 
     Raises:
         ValueError: there is nothing to draw.
     """
     if not shown:
         raise ValueError("A run without a judge has no distribution to draw.")
-    save_panels([_panel(one) for one in shown], path)
+    return panels_figure([_panel(one) for one in shown])
 
 
 def distributions_svg(shown: Sequence[Distribution]) -> list[str]:

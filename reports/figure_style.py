@@ -12,14 +12,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from tts_eval.files import write_atomically, write_text_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+P = ParamSpec("P")
 FORMATS = ("pdf", "png", "svg")
 INK, GRID, QUIET = "#1f2328", "#d8dee4", "#767676"
 OKABE_ITO = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", QUIET)
@@ -60,21 +62,42 @@ def new_figure(rows: int = 1, columns: int = 1, inches: tuple[float, float] = PA
     return figure
 
 
+def in_style(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """`draw` with every text and line of its figure in `STYLE`."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **settings: P.kwargs) -> Figure:
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*arguments, **settings)
+
+    return drawn
+
+
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a finished figure, the same bytes each time; the format follows the suffix. Call it within `STYLE`."""
+    """Write a figure, the same bytes each time; the format follows the suffix (.pdf, .png or .svg)."""
+    import matplotlib
+
     dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata=dates.get(path.suffix, {}))
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(path, dpi=DOTS_PER_INCH, facecolor="white", metadata=dates.get(path.suffix, {}))
 
 
-def write_figure(folder: Path, name: str, save: Callable[[Path], None], data: str) -> None:
+def write_figure(folder: Path, name: str, figure: Figure, data: str) -> None:
     """Write NAME.csv with the figure's data, and the figure in each of `FORMATS`.
 
     Raises:
         StoreError: the folder cannot be written.
     """
+    import matplotlib
+
     write_text_atomically(folder / f"{name}.csv", data)
+    with matplotlib.rc_context(STYLE):
+        figure.draw_without_rendering()  # which finds the layout: once, as that takes as long as drawing
+    figure.set_layout_engine("none")
     for suffix in FORMATS:
-        write_atomically(folder / f"{name}.{suffix}", save)
+        write_atomically(folder / f"{name}.{suffix}", partial(save_figure, figure))
 
 
 def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reports.figure_style import (
@@ -21,14 +20,15 @@ from reports.figure_style import (
     QUIET,
     STYLE,
     csv_text,
+    in_style,
     new_figure,
-    save_figure,
 )
 from reports.summary import MetricSummary, Summary
 from reports.tables import HELD_OUT, SELECTED_ON, shown_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Panel: TypeAlias = "Callable[[Axes], None]"
 """Draws one panel."""
@@ -40,8 +40,8 @@ INLINE = {**STYLE, "svg.fonttype": "none"}
 SVG_METADATA: dict[str, Any] = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
-def save_best_at_k(summary: Summary, path: Path) -> None:
-    """Write the figure of all metrics; the format follows the suffix (.svg, .png or .pdf).
+def best_at_k_figure(summary: Summary) -> Figure:
+    """The best of k by every metric, a panel each.
 
     Raises:
         ValueError: the run has no metrics, so there is nothing to draw.
@@ -49,7 +49,7 @@ def save_best_at_k(summary: Summary, path: Path) -> None:
     ordered = ordered_metrics(summary)
     if not ordered:
         raise ValueError(f"Run '{summary.run}' has no metrics; score it before drawing best@k.")
-    save_panels([_panel(metric, ordered) for metric in ordered], path)
+    return panels_figure([_panel(metric, ordered) for metric in ordered])
 
 
 def panels_svg(summary: Summary) -> list[str]:
@@ -63,22 +63,20 @@ def panels_svg(summary: Summary) -> list[str]:
     ]
 
 
-def save_panels(panels: Sequence[Panel], path: Path) -> None:
-    """Write panels side by side, under one legend; the format follows the suffix (.svg, .png or .pdf)."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        columns = 2 if len(panels) in (2, 4) else min(len(panels), 3)
-        rows = -(-len(panels) // columns)
-        figure = new_figure(rows, columns)
-        grid = figure.subplots(rows, columns, squeeze=False).flatten()
-        for axes, draw in zip(grid, panels, strict=False):
-            draw(axes)
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
-        handles, labels = grid[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 1)
-        save_figure(figure, path)
+@in_style
+def panels_figure(panels: Sequence[Panel]) -> Figure:
+    """Panels side by side, under one legend."""
+    columns = 2 if len(panels) in (2, 4) else min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(rows, columns)
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, draw in zip(grid, panels, strict=False):
+        draw(axes)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 1)
+    return figure
 
 
 def inline_panel(draw: Panel, title: str, salt: str) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 from pathlib import Path
 
-from reports.distribution_figure import DISTRIBUTION, distribution_csv, distributions, save_distributions
+from reports.distribution_figure import DISTRIBUTION, distribution_csv, distribution_figure, distributions
 from reports.figure_style import write_figure
-from reports.figures import BEST_AT_K, curve_csv, save_best_at_k
+from reports.figures import BEST_AT_K, best_at_k_figure, curve_csv
 from reports.hacking import hacking_of
 from reports.html import html_pieces
 from reports.latex import latex_document, latex_tables
@@ -16,12 +15,12 @@ from reports.manner import manner_of
 from reports.markdown import render_markdown
 from reports.replication import load_published
 from reports.results import RunResults
-from reports.scaling_figure import SCALING, save_scaling, scaling_csv, scaling_rows
+from reports.scaling_figure import SCALING, scaling_csv, scaling_figure, scaling_rows
 from reports.search_cost import cost_of_k
 from reports.shelf import AudioMode, Shelf
 from reports.summary import Summary, summarise
 from reports.transfer import transfer_of
-from reports.transfer_figure import PROMISE, promise_csv, save_promise
+from reports.transfer_figure import PROMISE, promise_csv, promise_figure
 from reports.transfer_tables import TransferSection, transfer_csv, transfer_section
 from tts_eval.files import write_pieces_atomically, write_text_atomically
 
@@ -49,15 +48,15 @@ def write_report(
     summary = summarise(results, seed, str(page))
     figures = []
     if summary.metrics and summary.n > 1:
-        write_figure(folder, BEST_AT_K, partial(save_best_at_k, summary), curve_csv(summary))
+        write_figure(folder, BEST_AT_K, best_at_k_figure(summary), curve_csv(summary))
         figures.append(BEST_AT_K)
     if spread := distributions(results):
-        write_figure(folder, DISTRIBUTION, partial(save_distributions, spread), distribution_csv(spread))
+        write_figure(folder, DISTRIBUTION, distribution_figure(spread), distribution_csv(spread))
         figures.append(DISTRIBUTION)
     rows = scaling_rows(summary, load_published())
     if rows:
         cost = cost_of_k(results)
-        write_figure(folder, SCALING, partial(save_scaling, rows, cost), scaling_csv(rows, cost))
+        write_figure(folder, SCALING, scaling_figure(rows, cost), scaling_csv(rows, cost))
         figures.append(SCALING)
     write_text_atomically(folder / "summary.json", json.dumps(summary.as_json(), indent=2, allow_nan=False) + "\n")
     section = _write_transfer(results, run_dir, seed)
@@ -80,7 +79,7 @@ def _write_transfer(results: RunResults, run_dir: Path, seed: int) -> TransferSe
     hacking = hacking_of(results, manner_of(results, run_dir), seed)
     transfer = transfer_of(results, seed)
     if hacking.comparisons:
-        write_figure(folder, PROMISE, partial(save_promise, hacking), promise_csv(hacking))
+        write_figure(folder, PROMISE, promise_figure(hacking), promise_csv(hacking))
     if transfer.pairs:
         write_text_atomically(folder / "transfer.csv", transfer_csv(transfer))
     write_text_atomically(

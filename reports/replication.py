@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -70,6 +71,7 @@ class Published:
     rows: tuple[PublishedRow, ...]
 
 
+@cache
 def load_published() -> tuple[Published, ...]:
     """The tables of benchmarks/published.yaml.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.figure_style import (
@@ -20,13 +19,12 @@ from reports.figure_style import (
     INK,
     QUIET,
     SOLID,
-    STYLE,
     colour_of,
     csv_text,
+    in_style,
     marker_of,
     new_figure,
     plain_ticks,
-    save_figure,
 )
 from reports.figures import axis_label, axis_of_candidates, inline_panel, scaled
 from reports.replication import Published
@@ -36,6 +34,7 @@ from reports.tables import HELD_OUT, SELECTED_ON, shown_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SCALING = "scaling"
 """The figure's file name, without its suffix."""
@@ -124,26 +123,24 @@ def scaling_csv(rows: Sequence[Row], cost: CostOfK) -> str:
     return csv_text(["line", "role", "k", "seconds_a_request", "tokens_a_request", "value", "low", "high"], lines)
 
 
-def save_scaling(rows: Sequence[Row], cost: CostOfK, path: Path) -> None:
-    """Write the figure; the format follows the suffix (.svg, .png or .pdf).
+@in_style
+def scaling_figure(rows: Sequence[Row], cost: CostOfK) -> Figure:
+    """Each metric over N and over cost, a row of two panels each.
 
     Raises:
         ValueError: there is nothing to draw.
     """
-    import matplotlib
-
     if not rows:
         raise ValueError("A run without a choice, or without a judge, has no scaling to draw.")
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(len(rows), 2)
-        grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
-        for (over_n, over_cost), row in zip(grid, rows, strict=True):
-            for axes, is_cost in ((over_n, False), (over_cost, True)):
-                _draw(axes, row, cost, is_cost=is_cost)
-            _bounds(over_n, row)
-            over_n.set_ylabel(axis_label(row.metrics[0]))
-            _legends(over_n, over_cost)
-        save_figure(figure, path)
+    figure = new_figure(len(rows), 2)
+    grid = figure.subplots(len(rows), 2, squeeze=False, sharey="row")
+    for (over_n, over_cost), row in zip(grid, rows, strict=True):
+        for axes, is_cost in ((over_n, False), (over_cost, True)):
+            _draw(axes, row, cost, is_cost=is_cost)
+        _bounds(over_n, row)
+        over_n.set_ylabel(axis_label(row.metrics[0]))
+        _legends(over_n, over_cost)
+    return figure
 
 
 def scaling_svg(rows: Sequence[Row], cost: CostOfK) -> list[str]:

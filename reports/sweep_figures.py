@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,12 @@ import numpy as np
 from reports.figure_style import (
     DASHED,
     INK,
-    STYLE,
     colour_of,
     csv_text,
+    in_style,
     marker_of,
     new_figure,
     plain_ticks,
-    save_figure,
 )
 from reports.results import JudgedMetric
 from reports.sweep import CellMetric, CellSummary, SweepSummary
@@ -30,6 +28,7 @@ from reports.tables import HELD_OUT, SELECTED_ON
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INCHES = (5.6, 3.7)
 
@@ -80,8 +79,8 @@ def pareto_csv(summary: SweepSummary, judged: JudgedMetric) -> str:
     return csv_text(header, rows)
 
 
-def save_pareto(summary: SweepSummary, judged: JudgedMetric, path: Path) -> None:
-    """Write cost against the metric; the format follows the suffix (.png or .pdf)."""
+def pareto_figure(summary: SweepSummary, judged: JudgedMetric) -> Figure:
+    """Cost against the metric, a line per search."""
     points, scale = pareto(summary, judged), _scale(judged)
 
     def draw(axes: Axes) -> None:
@@ -102,7 +101,7 @@ def save_pareto(summary: SweepSummary, judged: JudgedMetric, path: Path) -> None
         role = "role differs by cell" if len(roles) > 1 else SELECTED_ON if True in roles else HELD_OUT
         axes.set_title(f"{judged.metric.name} by {judged.verifier_key} ({role})", loc="left")
 
-    _save(path, draw)
+    return _figure(draw)
 
 
 def tradeoff_axes(summary: SweepSummary) -> tuple[JudgedMetric, JudgedMetric] | None:
@@ -135,8 +134,8 @@ def tradeoff_csv(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMet
     return csv_text(["cell", "budget", "temperature", "top_p", *columns], rows)
 
 
-def save_tradeoff(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMetric, path: Path) -> None:
-    """Write error against likeness, a line per search through its temperatures."""
+def tradeoff_figure(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMetric) -> Figure:
+    """Error against likeness, a line per search through its temperatures."""
 
     def draw(axes: Axes) -> None:
         lines = summary.tradeoffs
@@ -148,7 +147,7 @@ def save_tradeoff(summary: SweepSummary, error: JudgedMetric, likeness: JudgedMe
         axes.set_ylabel(_axis_label(likeness))
         axes.set_title(f"{error.verifier_key} against {likeness.verifier_key}, by temperature", loc="left")
 
-    _save(path, draw)
+    return _figure(draw)
 
 
 def _tradeoff_line(
@@ -203,16 +202,14 @@ def _plain_ticks(axes: Axes, costs: Sequence[float]) -> None:
     axes.set_xlim(low / 1.25, high * 1.25)
 
 
-def _save(path: Path, draw: Callable[[Axes], None]) -> None:
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):
-        figure = new_figure(inches=INCHES)
-        axes = figure.subplots()
-        draw(axes)
-        axes.grid(axis="y")
-        figure.legend(loc="outside right upper")
-        save_figure(figure, path)
+@in_style
+def _figure(draw: Callable[[Axes], None]) -> Figure:
+    figure = new_figure(inches=INCHES)
+    axes = figure.subplots()
+    draw(axes)
+    axes.grid(axis="y")
+    figure.legend(loc="outside right upper")
+    return figure
 
 
 def _scale(judged: JudgedMetric) -> float:

@@ -10,7 +10,7 @@ from pathlib import Path
 from reports.figure_style import write_figure
 from reports.results import JudgedMetric
 from reports.sweep import SweepSummary, summarise_sweep
-from reports.sweep_figures import pareto_csv, save_pareto, save_tradeoff, tradeoff_axes, tradeoff_csv
+from reports.sweep_figures import pareto_csv, pareto_figure, tradeoff_axes, tradeoff_csv, tradeoff_figure
 from reports.sweep_tables import render_sweep, sweep_frame, sweep_json
 from tts_eval.files import write_atomically, write_text_atomically
 
@@ -26,7 +26,7 @@ def write_sweep_report(folder: Path) -> SweepSummary:
     report = folder / "report"
     figures = [_pareto(summary, judged, report) for judged in summary.shown]
     if summary.tradeoffs and (axes := tradeoff_axes(summary)):
-        write_figure(report, "tradeoff", partial(save_tradeoff, summary, *axes), tradeoff_csv(summary, *axes))
+        write_figure(report, "tradeoff", tradeoff_figure(summary, *axes), tradeoff_csv(summary, *axes))
         figures.append(("Temperature trade-off", "tradeoff.png"))
     frame = sweep_frame(summary)
     write_atomically(report / "sweep.parquet", partial(frame.to_parquet, index=False))
@@ -40,5 +40,5 @@ def write_sweep_report(folder: Path) -> SweepSummary:
 
 def _pareto(summary: SweepSummary, judged: JudgedMetric, report: Path) -> tuple[str, str]:
     name = "pareto-" + re.sub(r"[^A-Za-z0-9._]+", "-", judged.key).strip("-")
-    write_figure(report, name, partial(save_pareto, summary, judged), pareto_csv(summary, judged))
+    write_figure(report, name, pareto_figure(summary, judged), pareto_csv(summary, judged))
     return f"Cost and {judged.metric.name} by {judged.verifier_key}", f"{name}.png"

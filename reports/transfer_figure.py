@@ -6,29 +6,29 @@ does not, more candidates only please the judge that chooses.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.figure_style import DASHED, DOTTED, csv_text
-from reports.figures import COLOURS, Panel, axis_of_candidates, inline_panel, save_panels, scaled
+from reports.figures import COLOURS, Panel, axis_of_candidates, inline_panel, panels_figure, scaled
 from reports.hacking import Comparison, Hacking
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PROMISE = "promise"
 """The figure's file name, without its suffix."""
 
 
-def save_promise(hacking: Hacking, path: Path) -> None:
-    """Write the figure; the format follows the suffix (.svg, .png or .pdf).
+def promise_figure(hacking: Hacking) -> Figure:
+    """What was promised and what arrived, a panel for each judge.
 
     Raises:
         ValueError: there is nothing to compare.
     """
     if not hacking.comparisons:
         raise ValueError(f"Nothing was promised that could arrive: {hacking.missing}")
-    save_panels([_panel(comparison) for comparison in hacking.comparisons], path)
+    return panels_figure([_panel(comparison) for comparison in hacking.comparisons])
 
 
 def promise_svg(hacking: Hacking) -> list[str]:

@@ -9,12 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tts_eval.audio import Clip
 from tts_eval.threads import share_cores
 from tts_eval.types import Candidate, FinishReason, Item, Job, Request, Sampling
 
 share_cores()
+
+# The same examples every time, and as much of it as a busy machine needs.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.load_profile("steady")
 
 # Real speech is not part of the project; tests that want it are skipped where it is absent.
 DATA = Path(os.environ.get("TTS_EVAL_TEST_DATA", Path(__file__).resolve().parents[1] / "../shared/data"))

@@ -38,7 +38,8 @@ def place(tmp_path_factory) -> Path:
     time = np.arange(5 * 16000) / 16000
     hum = Clip((0.1 * np.sin(2 * np.pi * 150 * time) * np.sin(2 * np.pi * 3 * time)).astype(np.float32), 16000)
     write_audio(chapter / "1089-134686-0000.flac", hum)
-    (chapter / "1089-134686.trans.txt").write_text("1089-134686-0000 HE HOPED THERE WOULD BE STEW FOR DINNER\n")
+    text = "HE HOPED THERE WOULD BE STEW FOR DINNER TURNIPS AND CARROTS AND BRUISED POTATOES AND FAT MUTTON PIECES"
+    (chapter / "1089-134686.trans.txt").write_text(f"1089-134686-0000 {text}\n")
     prompt = ROOT / "benchmarks" / "data" / "mini-prompt.flac"
     for name in ("first.flac", "prompt.flac"):
         shutil.copy(prompt, folder / "generated" / name if name == "first.flac" else folder / name)

@@ -11,8 +11,8 @@ import pytest
 from results_factory import make_results
 
 from reports.comparison import Comparison, compare
-from reports.comparison_figure import LONGEST_NAME, differences_csv, save_differences
-from reports.figure_style import FORMATS, STYLE
+from reports.comparison_figure import LONGEST_NAME, differences_csv, differences_figure
+from reports.figure_style import FORMATS, STYLE, save_figure
 from reports.results import RunResults
 
 
@@ -41,7 +41,7 @@ def test_sides_roles_and_the_better_half_are_named(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(STYLE, "svg.fonttype", "none")
-    save_differences(comparison, tmp_path / "a.svg")
+    save_figure(differences_figure(comparison), tmp_path / "a.svg")
     text = (tmp_path / "a.svg").read_text()
     for words in ("against one", "two", ("three" * 20)[: LONGEST_NAME - 1] + "…", "better", "percentage points",
                   "wer by asr:tiny.en (HELD OUT)", "wer by asr:base (selected on)"):  # fmt: skip
@@ -53,5 +53,5 @@ def test_sides_roles_and_the_better_half_are_named(
 def test_files_are_the_same_bytes_each_time(comparison: Comparison, suffix: str, tmp_path: Path) -> None:
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     for path in paths:
-        save_differences(comparison, path)
+        save_figure(differences_figure(comparison), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from results_factory import METRICS, make_results
 
-from reports.figures import _limits, curve_csv, ordered_metrics, panels_svg, save_best_at_k
+from reports.figure_style import save_figure
+from reports.figures import _limits, best_at_k_figure, curve_csv, ordered_metrics, panels_svg
 from reports.summary import Summary, summarise
 
 
@@ -63,13 +64,13 @@ def test_panels_can_stand_together_in_a_page(summary: Summary) -> None:
 @pytest.mark.parametrize("suffix", ["svg", "png", "pdf"])
 def test_files_are_the_same_bytes_each_time(summary: Summary, suffix: str, tmp_path: Path) -> None:
     first, second = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
-    save_best_at_k(summary, first)
-    save_best_at_k(summary, second)
+    save_figure(best_at_k_figure(summary), first)
+    save_figure(best_at_k_figure(summary), second)
     assert first.read_bytes() == second.read_bytes()
 
 
 def test_pdf_embeds_its_fonts(summary: Summary, tmp_path: Path) -> None:
-    save_best_at_k(summary, tmp_path / "a.pdf")
+    save_figure(best_at_k_figure(summary), tmp_path / "a.pdf")
     content = (tmp_path / "a.pdf").read_bytes()
     assert b"/FontFile2" in content  # TrueType, which fonttype 42 means
     assert b"/Type3" not in content
@@ -77,13 +78,13 @@ def test_pdf_embeds_its_fonts(summary: Summary, tmp_path: Path) -> None:
 
 def test_no_metrics_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="score it"):
-        save_best_at_k(summarise(make_results(metrics=())), tmp_path / "a.png")
+        best_at_k_figure(summarise(make_results(metrics=())))
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 5])
 def test_any_number_of_panels_can_be_drawn(count: int, tmp_path: Path) -> None:
     summary = summarise(make_results(requests=3, n=2, metrics=(METRICS * 2)[:count]))
-    save_best_at_k(summary, tmp_path / "a.png")
+    save_figure(best_at_k_figure(summary), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
@@ -91,6 +92,6 @@ def test_drawing_leaves_global_state_alone(summary: Summary, tmp_path: Path) -> 
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    save_best_at_k(summary, tmp_path / "a.svg")
+    save_figure(best_at_k_figure(summary), tmp_path / "a.svg")
     panels_svg(summary)
     assert dict(matplotlib.rcParams) == before

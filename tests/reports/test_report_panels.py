@@ -14,7 +14,8 @@ import pytest
 from results_factory import METRICS, make_results
 
 from reports.banners import banners
-from reports.distribution_figure import distribution_csv, distributions, distributions_svg, save_distributions
+from reports.distribution_figure import distribution_csv, distribution_figure, distributions, distributions_svg
+from reports.figure_style import save_figure
 from reports.live import is_going
 from reports.provenance_tables import provenance_tables
 from reports.results import RunResults
@@ -182,7 +183,7 @@ def test_the_figure_is_drawn_also_where_all_clips_are_equal(tmp_path: Path) -> N
     shown = distributions(make_results(requests=2, n=2))
     flat = [replace(shown[0], values={name: np.zeros(2) for name in shown[0].values})]
     assert all(svg.startswith("<svg") and "chosen" not in svg.split(">")[0] for svg in distributions_svg(flat))
-    save_distributions(shown, tmp_path / "d.png")
+    save_figure(distribution_figure(shown), tmp_path / "d.png")
     assert (tmp_path / "d.png").stat().st_size > 5000
     with pytest.raises(ValueError, match="no distribution"):
-        save_distributions([], tmp_path / "e.png")
+        distribution_figure([])

@@ -11,11 +11,11 @@ import pytest
 from results_factory import make_results
 from test_replication import TABLE as PUBLISHED
 
-from reports.figure_style import FORMATS, STYLE, csv_text, plain_ticks, write_figure
+from reports.figure_style import FORMATS, STYLE, csv_text, new_figure, plain_ticks, save_figure, write_figure
 from reports.page import write_report
 from reports.replication import Published, PublishedRow
 from reports.results import RunResults
-from reports.scaling_figure import save_scaling, scaling_csv, scaling_rows, scaling_svg
+from reports.scaling_figure import scaling_csv, scaling_figure, scaling_rows, scaling_svg
 from reports.search_cost import CostOfK, cost_of_k, search_cost
 from reports.summary import summarise
 
@@ -120,7 +120,7 @@ def drawn_texts(path: Path) -> str:
     before = STYLE["svg.fonttype"]
     try:
         STYLE["svg.fonttype"] = "none"
-        save_scaling(scaling_rows(summarise(results), (TABLE,)), cost_of_k(results), path)
+        save_figure(scaling_figure(scaling_rows(summarise(results), (TABLE,)), cost_of_k(results)), path)
     finally:
         STYLE["svg.fonttype"] = before
     assert matplotlib.rcParams["svg.fonttype"] == "path"
@@ -140,7 +140,7 @@ def test_files_are_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None
     results = searched()
     paths = [tmp_path / f"{name}.{suffix}" for name in "ab"]
     for path in paths:
-        save_scaling(scaling_rows(summarise(results), ()), cost_of_k(results), path)
+        save_figure(scaling_figure(scaling_rows(summarise(results), ()), cost_of_k(results)), path)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     if suffix == "pdf":
         assert b"/FontFile2" in paths[0].read_bytes() and b"/Type3" not in paths[0].read_bytes()
@@ -148,7 +148,7 @@ def test_files_are_the_same_bytes_each_time(suffix: str, tmp_path: Path) -> None
 
 def test_a_free_synthesizer_can_be_drawn(tmp_path: Path) -> None:
     free = CostOfK(generator_seconds=0.0, choosing_seconds=0.0, tokens=0.0)
-    save_scaling(scaling_rows(summarise(searched()), ()), free, tmp_path / "a.png")
+    save_figure(scaling_figure(scaling_rows(summarise(searched()), ()), free), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 0
 
 
@@ -171,14 +171,18 @@ def test_one_candidate_scales_nothing(tmp_path: Path) -> None:
     assert not list((tmp_path / "report").glob("scaling*"))
     assert 'id="scaling"' not in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="no scaling"):
-        save_scaling([], cost_of_k(results), tmp_path / "a.png")
+        scaling_figure([], cost_of_k(results))
 
 
 def test_a_figure_is_written_with_its_data(tmp_path: Path) -> None:
-    write_figure(tmp_path, "a", lambda path: path.write_text(path.suffix) and None, "x\n1\n")
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "a.csv": "x\n1\n", "a.pdf": ".pdf", "a.png": ".png", "a.svg": ".svg",
-    }  # fmt: skip
+    figure = new_figure()
+    figure.subplots().set_ylabel("likelihood, of which there is much to say")
+    write_figure(tmp_path, "a", figure, "x\n1\n")
+    assert (tmp_path / "a.csv").read_text() == "x\n1\n"
+    starts = {path.name: path.read_bytes()[:5] for path in tmp_path.iterdir() if path.suffix != ".csv"}
+    assert starts == {"a.pdf": b"%PDF-", "a.png": b"\x89PNG\r", "a.svg": b"<?xml"}
+    (axes,) = figure.axes
+    assert axes.get_tightbbox().x0 > 0  # the layout, found once, leaves room for what stands beside the axes
 
 
 def test_undefined_cells_are_empty_and_ticks_are_plain() -> None:

@@ -13,6 +13,7 @@ from benchmarks.rescore import add_judges
 from benchmarks.runner import run
 from benchmarks.suite import Suite, suites
 from benchmarks.sweep import run_sweep
+from reports.figure_style import save_figure
 from reports.frame import results_frame
 from reports.multiple_comparisons import holm
 from reports.permutation import permutation_p
@@ -21,7 +22,7 @@ from reports.statistics import Estimate, Interval, Sums
 from reports.summary import summarise
 from reports.sweep import SweepSummary, summarise_sweep
 from reports.sweep_baseline import baseline_of
-from reports.sweep_figures import pareto, save_pareto, save_tradeoff, tradeoff_labels
+from reports.sweep_figures import pareto, pareto_figure, tradeoff_figure, tradeoff_labels
 from reports.sweep_page import write_sweep_report
 from reports.sweep_tables import sweep_frame, sweep_table
 from tts_eval.cli.sweep import exit_code, finish_sweep
@@ -286,8 +287,8 @@ def test_a_value_outside_its_interval_by_the_last_digit_can_be_drawn(summary, tm
         for place, cell in enumerate(summary.cells)
     )
     same = replace(summary, cells=cells)
-    save_tradeoff(same, *same.shown[:2], tmp_path / "tradeoff.png")
-    save_pareto(same, same.shown[0], tmp_path / "pareto.png")
+    save_figure(tradeoff_figure(same, *same.shown[:2]), tmp_path / "tradeoff.png")
+    save_figure(pareto_figure(same, same.shown[0]), tmp_path / "pareto.png")
     assert (tmp_path / "tradeoff.png").read_bytes() and (tmp_path / "pareto.png").read_bytes()
 
 

@@ -11,6 +11,7 @@ from pools_factory import WER, judged, make_pools
 from results_factory import make_results, section_of
 from rich.console import Console
 
+from reports.figure_style import save_figure
 from reports.hacking import hacking_of
 from reports.html import render_html
 from reports.results import RunResults
@@ -18,7 +19,7 @@ from reports.shelf import Shelf
 from reports.summary import summarise
 from reports.tables import Table, to_rich
 from reports.transfer import transfer_of
-from reports.transfer_figure import promise_csv, promise_svg, save_promise
+from reports.transfer_figure import promise_csv, promise_figure, promise_svg
 from reports.transfer_tables import (
     comparison_sentences,
     first_metric_pairs,
@@ -154,10 +155,10 @@ def test_figure_has_a_panel_for_each_held_out_judge(tmp_path: Path) -> None:
     for suffix in ("svg", "png", "pdf"):
         paths = [tmp_path / f"{name}.{suffix}" for name in ("a", "b")]
         for path in paths:
-            save_promise(hacking, path)
+            save_figure(promise_figure(hacking), path)
         assert paths[0].read_bytes() == paths[1].read_bytes()
     with pytest.raises(ValueError, match="one candidate of each request"):
-        save_promise(hacking_of(make_results(n=1)), tmp_path / "c.png")
+        promise_figure(hacking_of(make_results(n=1)))
 
 
 def test_page_has_the_section_whatever_the_run(tmp_path: Path) -> None:

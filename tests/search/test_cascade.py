@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.perf.selection_rules import find_judge, gain
@@ -69,7 +69,6 @@ def pool(*rows: tuple[float | None, float | None]) -> list[dict[str, Score]]:
     return [dict(zip(METRICS, map(score, row), strict=True)) for row in rows]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2), min_size=1, max_size=9), st.integers(1, 9))
 def test_survivors_rank_by_the_second_and_the_rest_behind_them_by_the_first(rows, keep):
     scores = parse_rule(f"cascade({keep} of cheap, costly)").selection_scores(pool(*rows), METRICS)
@@ -79,7 +78,6 @@ def test_survivors_rank_by_the_second_and_the_rest_behind_them_by_the_first(rows
     assert [ranks(scores)[position] for position in expected] == list(range(len(rows)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2), min_size=3, max_size=9))
 def test_scores_that_it_would_not_have_asked_for_change_nothing(rows):
     rule = parse_rule("cascade(2 of cheap, rank(costly + cheap))")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.rule_text import load_rule, parse_rule
@@ -100,7 +100,6 @@ def test_all_problems_of_a_rule_at_once():
     assert len(caught.value.problems) == 4
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="asr:#*+-.0123 (),<>=zlexofcd", max_size=40))
 def test_any_text_is_a_rule_or_an_error_that_says_why(text):
     try:

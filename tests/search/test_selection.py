@@ -2,7 +2,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.rule_text import parse_rule
@@ -102,7 +102,6 @@ def test_a_pool_of_failures_still_has_an_order():
     assert ranks(parse_rule("asr").selection_scores([{}, {}], METRICS)) == [0, 1]
 
 
-@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.floats(-5, 5)), min_size=1, max_size=20))
 def test_ranks_are_a_permutation_ordered_by_score_then_index(scores):
     order = ranks(scores)
@@ -113,7 +112,6 @@ def test_ranks_are_a_permutation_ordered_by_score_then_index(scores):
     assert by_rank[len(numbers) :] == [None] * (len(scores) - len(numbers))
 
 
-@settings(deadline=None)
 @given(st.permutations(range(5)))
 def test_the_order_of_the_pool_does_not_change_scores(order):
     rows = pool(*[(0.1 * i, -float(i % 3), 0.3 * (i % 2)) for i in range(5)])
@@ -142,7 +140,6 @@ def test_vall_e_2s_rule_is_the_papers_argmax():
         assert best("lex(speaker>=0.3, asr)", pool(*table)) == expected
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=2, max_size=8))
 def test_what_misses_a_constraint_ranks_behind_all_that_meet_it(rows):
     scores = parse_rule("lex(speaker>=0.5, asr#wer<=0.4, asr#likelihood)").selection_scores(pool(*rows), METRICS)
@@ -158,7 +155,6 @@ def test_limits_on_both_sides_make_a_band():
     assert best("lex(asr>=0.2, asr<=0.5, speaker)", rows) == 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=2, max_size=8))
 def test_ranks_and_min_max_are_those_of_their_definition(rows):
     table = np.array(rows, dtype=float)[:, [0, 2]]

@@ -27,7 +27,7 @@ def settings_of(samplings: list[Sampling]) -> Settings:
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.floats(0.05, 0.999), st.integers(1, TOKENS), st.floats(0.2, 3.0))
 def test_filters_keep_what_transformers_keeps(seed, top_p, top_k, temperature):
     logits = logits_of(seed)
