@@ -75,7 +75,7 @@ def voice_prompts(corpus: Sequence[Utterance]) -> dict[str, Utterance]:
 
 
 def speak(listing: Path, synthesizer: str, n: int, out: Path) -> dict[str, float]:
-    """Run the list; returns one sample's and the chosen ones' corpus WER, and the coverage."""
+    """Run the list; returns the mean WER of one sample and of the chosen ones, and the coverage."""
     config = RunConfig(suite=f"list:{listing}", synth=synthesizer, n=n, verifier=RULE, judge=(JUDGE,))
     runner.run(config, out)
     results = read_run(out)
